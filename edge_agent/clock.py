@@ -1,0 +1,22 @@
+"""Time, passed in so that tests can hold it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Now = Callable[[], int]
+"""Gives milliseconds since 1970 in UTC."""
+
+SANE_SINCE = 1_767_225_600_000
+"""2026-01-01 UTC: a box whose clock shows less has not learnt the time yet (no battery, no network)."""
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 in UTC, from the system's clock."""
+    return time.time_ns() // 1_000_000
+
+
+def is_sane(ms: int) -> bool:
+    """Tell whether the clock has been set since the box booted."""
+    return ms >= SANE_SINCE

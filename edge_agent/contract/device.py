@@ -1,0 +1,33 @@
+"""What both sides know of a box: who it is and where it stands."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Medium = Literal["air", "drinking_water", "wastewater", "seawater"]
+
+Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+"""Devices, sites, hardware types, lines and sensors: lower case, digits, hyphens."""
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Degrees, WGS 84."""
+
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
+class Box(msgspec.Struct, frozen=True, kw_only=True):
+    """One box as the collector knows it from the fleet's files."""
+
+    device: str
+    type: str
+    site: str
+    label: str
+    position: Position
+    medium: Medium | None
+    """The measurement that its readings go to; None where it measures nothing."""
+    camera: bool
+    access_point: bool

@@ -1,0 +1,160 @@
+"""The events that boxes make, as frozen structs; on the wire they are MessagePack arrays.
+
+Fields are only ever added, at the end and with a default; their meaning never changes. Times are milliseconds
+since 1970 in UTC. An event's identity is (device, outbox, number), see `packs.py`.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+Colour = Literal["white", "yellow", "blue", "red", "unknown"]
+Layout = Literal["one", "two"]
+
+
+class Status(IntEnum):
+    """What an instrument was doing when it gave a value (codes of Circular 10/2021)."""
+
+    MEASURING = 0
+    CALIBRATING = 1
+    FAULT = 2
+
+
+class Reading(msgspec.Struct, frozen=True, array_like=True):
+    """One value of one quantity."""
+
+    quantity: int
+    """Number in the quantity registry."""
+    ticks: int | None
+    """Value as a count of the quantity's resolution; None: the instrument gave none."""
+    status: int = 0
+
+
+class Readings(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What one poll of one sensor gave; time is that of the poll."""
+
+    at: int
+    readings: tuple[Reading, ...]
+
+
+class PlateRead(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One vehicle's pass before a camera: the vote over its frames, with the very frame that was read best."""
+
+    at: int
+    """Time of the frame in `jpeg`."""
+    text: str
+    """The plate as the grammar allows it, without separators (`51K12345`, Đ kept); equal to `raw` if not repaired."""
+    raw: str
+    """What the reader saw, before any repair."""
+    confidence: float
+    """0 to 1, of the whole text."""
+    char_confidence: tuple[int, ...]
+    """Per cent, one for each character of `raw`."""
+    valid: bool
+    """Whether the grammar knows the text."""
+    classes: tuple[str, ...]
+    """Every class of plate that text, lines and colour allow (`car`, `moto_old`, ...); several mean ambiguity."""
+    colour: Colour
+    layout: Layout
+    quad: tuple[int, ...]
+    """Corners in frame pixels: x0 y0 (top left), then clockwise."""
+    frame_size: tuple[int, int]
+    """Width and height of the frame in pixels."""
+    frames: int
+    """How many frames voted."""
+    first: int
+    last: int
+    jpeg: bytes
+    """The part of the frame around the plate that was read."""
+    rendered: bool = False
+    """Whether the source is a rendered clip and not a street."""
+
+
+class WifiClient(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """One associated device in the window; its MAC address never leaves the box."""
+
+    pseudonym: bytes
+    """Keyed hash of the MAC address, 8 bytes; the key changes every local day, so it cannot be followed."""
+    rx: int
+    """Bytes from the client in the window."""
+    tx: int
+    """Bytes to the client in the window."""
+    signal: int | None = None
+    """dBm."""
+
+
+class WifiUsage(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """How an access point was used in the window that ended at `at`."""
+
+    at: int
+    seconds: int
+    rx: int
+    """Bytes received by the interfaces from the clients."""
+    tx: int
+    clients: tuple[WifiClient, ...]
+    leases: int
+    """DHCP leases that are valid."""
+
+
+class Fault(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A part of the box that does not work now."""
+
+    part: str
+    text: str
+    since: int
+
+
+class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A box's report on itself (kind `health`)."""
+
+    at: int
+    uptime_s: int
+    rss_kb: int
+    """Resident memory of the agent."""
+    cpu_ms: int
+    """Processor time that the agent has used since it started."""
+    outbox_events: int
+    outbox_bytes: int
+    oldest: int | None
+    """Time of the oldest event that waits, if any."""
+    disk_free_mb: int
+    counters: dict[str, int]
+    faults: tuple[Fault, ...]
+
+
+class Lost(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Event numbers that will never come, and why; the numbers are those of the pack (kind `lost`)."""
+
+    kind: str
+    reason: str
+
+
+class BoxStatus(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """Whether a box is connected; retained by the broker, `online` false is its last will (kind `status`)."""
+
+    online: bool
+    at: int
+    version: str
+    outbox: int
+    set_aside: str = ""
+    """Why the outbox before this one was given up, if it was."""
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """The collector's receipt: these numbers of this outbox are stored (kind `stored`, downwards)."""
+
+    outbox: int
+    runs: tuple[int, ...]
+
+
+Event = Readings | PlateRead | WifiUsage | Heartbeat
+
+KIND_OF: dict[type, str] = {Readings: "readings", PlateRead: "plates", WifiUsage: "wifi", Heartbeat: "health"}
+"""The kind of every event that an outbox numbers."""
+EVENT_OF: dict[str, type] = {kind: event for event, kind in KIND_OF.items()}
+
+PRIORITY = ("plates", "readings", "wifi", "health")
+"""What is sent first and dropped last."""
