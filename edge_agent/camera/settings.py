@@ -38,15 +38,13 @@ class CameraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         str,
         Meta(
             min_length=1,
-            description="rtsp://user@host/path without the password, /dev/videoN, a video file, or a folder of pictures",
+            description="rtsp://user@host/path without the password, /dev/videoN, a video file or a folder of pictures",
         ),
     ]
     password_file: Annotated[
         str | None, Meta(description="File that holds the password of the RTSP camera; passwords never stand here")
     ] = None
-    rendered: Annotated[bool, Meta(description="The source is a rendered clip and no street; every event says so")] = (
-        False
-    )
+    rendered: Annotated[bool, Meta(description="The source is a rendered clip, no street; every event says so")] = False
     loop: Annotated[bool, Meta(description="Play a video file or folder again and again")] = False
     frames_per_s: Annotated[
         float, Meta(gt=0, le=60, description="Most frames read in a second; a folder of pictures plays at this rate")
