@@ -13,7 +13,7 @@ Sizes that the sender controls are bounded before anything is made of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Annotated, Any
 
@@ -87,7 +87,10 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_wire = msgspec.msgpack.Decoder(_Wire).decode
 _decode_blocks = msgspec.msgpack.Decoder(list[_Columns]).decode
 _decode_lost = msgspec.msgpack.Decoder(Lost).decode
-_decode_events = {kind: msgspec.msgpack.Decoder(tuple[event, ...]).decode for kind, event in EVENT_OF.items()}  # type: ignore[valid-type]
+_decode_events: dict[str, Callable[[bytes], tuple[Any, ...]]] = {
+    kind: msgspec.msgpack.Decoder(tuple[event, ...]).decode  # type: ignore[valid-type]
+    for kind, event in EVENT_OF.items()
+}
 
 
 def encode_pack(outbox: int, kind: str, numbered: Sequence[tuple[int, Event]]) -> bytes:

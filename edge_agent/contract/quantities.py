@@ -23,7 +23,7 @@ class Quantity(NamedTuple):
 
     def ticks(self, value: float) -> int:
         """Round a value in `unit` to the quantity's resolution."""
-        return round(value * 10**self.decimals)
+        return round(value * float(10**self.decimals))
 
     def value(self, ticks: int) -> float:
         """The value in `unit` that `ticks` stand for."""
