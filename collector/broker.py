@@ -1,0 +1,92 @@
+"""The embedded broker (amqtt) for one machine: who may connect, and what each may write and read.
+
+In production Mosquitto does the same with the same password file and `credentials.ACCESS_LIST`.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from amqtt.broker import Broker
+from amqtt.contexts import Action, BaseContext
+from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
+from amqtt.session import Session
+
+from collector.credentials import Passwords
+
+COLLECTOR = "collector"
+"""User name of the collector itself; no box is called so."""
+QUIET_LOGGERS = ("amqtt", "transitions")
+
+log = logging.getLogger(__name__)
+
+
+class BoxesMayConnect(BaseAuthPlugin):
+    """Lets in the boxes of the password file, and the collector."""
+
+    @dataclass
+    class Config:
+        """Filled from the broker's configuration."""
+
+        password_file: str
+        collector_password: str
+
+    def __init__(self, context: BaseContext) -> None:
+        super().__init__(context)
+        self._passwords = Passwords(Path(self.config.password_file))
+
+    async def authenticate(self, *, session: Session) -> bool:
+        """Check user name and password; the client id must be the user name, so that a box has one connection."""
+        name, password = session.username or "", session.password or ""
+        if name == COLLECTOR:
+            return hmac.compare_digest(password, self.config.collector_password)
+        accepted = session.client_id == name and self._passwords.accepts(name, password)
+        if not accepted:
+            log.warning("broker: refused a connection as %.32r", name)
+        return accepted
+
+
+class OwnTopicsOnly(BaseTopicPlugin):
+    """A box writes only below its own `up` topic and reads only below its own `down` topic."""
+
+    async def topic_filtering(
+        self, *, session: Session | None = None, topic: str | None = None, action: Action | None = None
+    ) -> bool:
+        """Decide on one publication, subscription or delivery."""
+        name, topic = (session.username if session else None) or "", topic or ""
+        writes = action == Action.PUBLISH
+        if name == COLLECTOR:
+            return topic.startswith("v1/down/" if writes else "v1/up/")
+        allowed = topic.startswith(f"v1/{'up' if writes else 'down'}/{name}/") and not {"+", "#"} & set(topic[:-1])
+        if not allowed:
+            log.warning("broker: %.32r may not %s %.80r", name, "write" if writes else "read", topic)
+        return allowed
+
+
+@asynccontextmanager
+async def embedded_broker(*, host: str, port: int, password_file: Path, collector_password: str) -> AsyncIterator[None]:
+    """Run the broker while the context is entered. Raises OSError where the port is taken."""
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    broker = Broker(
+        {
+            "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+            "plugins": {
+                f"{__name__}.BoxesMayConnect": {
+                    "password_file": str(password_file),
+                    "collector_password": collector_password,
+                },
+                f"{__name__}.OwnTopicsOnly": {},
+            },
+        }
+    )
+    await broker.start()
+    try:
+        yield
+    finally:
+        await broker.shutdown()

@@ -1,0 +1,69 @@
+"""The boxes' MQTT passwords, in the password file format of Mosquitto, so that one file serves either broker.
+
+A line is `name:$7$iterations$salt$hash` (PBKDF2, SHA-512, base64). The passwords are random and long, so few iterations do.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+ITERATIONS = 101
+ACCESS_LIST = """\
+# A box writes only its own up topics and reads only its own down topics; the collector does the opposite for all.
+pattern write v1/up/%u/#
+pattern read v1/down/%u/#
+
+user collector
+topic read v1/up/#
+topic write v1/down/#
+"""
+"""Mosquitto's `acl_file`."""
+
+
+def enrol(file: Path, name: str) -> str:
+    """Give a box (or the collector) a new password; the old one ends. Returns the password, which is kept nowhere."""
+    password = secrets.token_urlsafe(24)
+    salt = secrets.token_bytes(12)
+    lines = [line for line in _lines(file) if not line.startswith(f"{name}:")]
+    digest = base64.b64encode(_digest(password, salt, ITERATIONS)).decode()
+    lines.append(f"{name}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${digest}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write("\n".join(lines) + "\n")
+    draft.replace(file)
+    return password
+
+
+class Passwords:
+    """The password file, read again when it changes."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._changed: int | None = None
+        self._known: dict[str, str] = {}
+
+    def accepts(self, name: str, password: str) -> bool:
+        """Tell whether the password is the one that was given to `name`."""
+        changed = self._file.stat().st_mtime_ns if self._file.exists() else None
+        if changed != self._changed:
+            self._known = dict(line.split(":", 1) for line in _lines(self._file))
+            self._changed = changed
+        parts = self._known.get(name, "").split("$")
+        if len(parts) != 5 or parts[1] != "7":
+            return False
+        salt, digest = base64.b64decode(parts[3]), base64.b64decode(parts[4])
+        return hmac.compare_digest(_digest(password, salt, int(parts[2])), digest)
+
+
+def _digest(password: str, salt: bytes, iterations: int) -> bytes:
+    return hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
+
+
+def _lines(file: Path) -> list[str]:
+    return [line for line in file.read_text().splitlines() if ":" in line] if file.exists() else []
