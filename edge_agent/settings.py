@@ -67,7 +67,7 @@ class UplinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     backlog_packs_per_s: Annotated[
         float, Meta(gt=0, le=10_000, description="Most packs of the backlog in a second; fresh events go at once")
     ] = 20
-    pack_kb: Annotated[float, Meta(ge=1, le=240, description="Size that a pack stays below, in kilobytes")] = 32
+    pack_kb: Annotated[int, Meta(ge=1, le=240, description="Size that a pack stays below, in kilobytes")] = 32
 
     def __post_init__(self) -> None:
         if self.resend_max_s < self.resend_s:
