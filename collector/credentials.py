@@ -1,6 +1,7 @@
 """The boxes' MQTT passwords, in the password file format of Mosquitto, so that one file serves either broker.
 
-A line is `name:$7$iterations$salt$hash` (PBKDF2, SHA-512, base64). The passwords are random and long, so few iterations do.
+A line is `name:$7$iterations$salt$hash` (PBKDF2, SHA-512, base64). The passwords are random and long, so few
+iterations do.
 """
 
 from __future__ import annotations

@@ -20,17 +20,16 @@ from paho.mqtt import client as mqtt
 
 from edge_agent import __version__
 from edge_agent.clock import Now, now_ms
-from edge_agent.config import BrokerSettings, UplinkSettings
 from edge_agent.contract.events import PRIORITY, BoxStatus, Stored
 from edge_agent.contract.packs import encode_lost, encode_pack
 from edge_agent.contract.runs import pack_runs, ranges
 from edge_agent.contract.topics import down, up
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
+from edge_agent.settings import BrokerSettings, UplinkSettings
 
 log = logging.getLogger(__name__)
 
-KEEPALIVE_S = 30
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
 
@@ -123,7 +122,7 @@ class Uplink:
         client.on_disconnect = lambda _c, _u, _f, reason, _p: loop.call_soon_threadsafe(self._on_disconnect, reason)
         client.on_connect_fail = lambda _c, _u: loop.call_soon_threadsafe(self._on_disconnect, "no connection")
         client.on_message = lambda _c, _u, message: loop.call_soon_threadsafe(self._on_receipt, message.payload)
-        client.connect_async(self._broker.host, self._broker.port, keepalive=KEEPALIVE_S)
+        client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
         client.loop_start()
         try:
             yield client
@@ -237,7 +236,9 @@ class Uplink:
 
     async def _next(self, kind: str, *, fresh: bool) -> Flight | None:
         lane = self._lanes[fresh]
-        numbered = await self._outbox.read(kind, lane.after.get(kind, 0), lane.before, self._settings.pack_kb * 1024)
+        numbered = await self._outbox.read(
+            kind, lane.after.get(kind, 0), lane.before, int(self._settings.pack_kb * 1024)
+        )
         if lane is not self._lanes[fresh]:  # a reconnection meanwhile began new lanes
             return None
         if not numbered:

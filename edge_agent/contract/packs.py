@@ -191,7 +191,7 @@ def _readings(wire: _Wire, count: int) -> Pack:
 
 def _undo_differences(column: list[int | None]) -> list[int | None]:
     if None not in column:
-        return list(accumulate(column))  # type: ignore[arg-type]
+        return list(accumulate(column))
     last, values = 0, []
     for difference in column:
         if difference is not None:

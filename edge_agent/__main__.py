@@ -1,0 +1,65 @@
+"""The command line `edge-agent`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from edge_agent import __version__, config_commands, outbox_commands
+from edge_agent.config import load
+from edge_agent.errors import EXIT_CONFIG, ConfigError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="edge-agent", description="Reads plates and sensors on the spot.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run the agent of one box")
+    config_commands.add_file_argument(run)
+    run.set_defaults(run=_run)
+
+    check = commands.add_parser("check", help="name every mistake in device files")
+    config_commands.add_check_arguments(check)
+    check.set_defaults(run=config_commands.run_check)
+
+    show = commands.add_parser("show", help="print the merged configuration of one box")
+    config_commands.add_show_arguments(show)
+    show.set_defaults(run=config_commands.run_show)
+
+    outbox = commands.add_parser("outbox", help="look into a box's outbox")
+    outbox_commands.add_arguments(outbox)
+    outbox.set_defaults(run=outbox_commands.run)
+
+    plates = commands.add_parser("read-plates", help="read the plates in photos and videos")
+    _add_plates(plates)
+
+    options = parser.parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIG
+
+
+def _run(options: argparse.Namespace) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    from edge_agent import agent
+
+    asyncio.run(agent.run(load(Path(options.file), options.set)))
+    return 0
+
+
+def _add_plates(parser: argparse.ArgumentParser) -> None:
+    from edge_agent.camera import read_plates
+
+    read_plates.add_arguments(parser)
+    parser.set_defaults(run=read_plates.run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

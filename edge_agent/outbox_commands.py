@@ -1,0 +1,130 @@
+"""`edge-agent outbox status|inspect|verify|export`: what a box still holds, also from a file that was set aside."""
+
+from __future__ import annotations
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import msgspec
+
+from edge_agent.contract.as_json import as_json
+from edge_agent.contract.events import EVENT_OF, PRIORITY, Event
+from edge_agent.errors import ConfigError
+from edge_agent.outbox import waiting
+
+LOCAL = timezone(timedelta(hours=7))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the four commands."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="outbox_command")
+    for name, help_ in (
+        ("status", "how much waits, and since when"),
+        ("inspect", "the newest events, one JSON line each"),
+        ("verify", "read every event and check the file; exit 1 if anything is damaged"),
+        ("export", "every readable event as JSON lines, oldest first"),
+    ):
+        command = commands.add_parser(name, help=help_)
+        command.add_argument("file", type=Path, help="outbox file, such as /var/lib/edge-agent/outbox.sqlite")
+        if name == "inspect":
+            command.add_argument("--last", type=int, default=20, help="how many (default 20)")
+        if name == "export":
+            command.add_argument("--to", type=Path, help="file to write (default: standard output)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run one of the commands; the file is only read."""
+    if not options.file.is_file():
+        raise ConfigError(f"{options.file}: no such file; the outbox stands in the folder that `state` names")
+    with closing(sqlite3.connect(f"{options.file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+        try:
+            return {"status": _status, "inspect": _inspect, "verify": _verify, "export": _export}[
+                options.outbox_command
+            ](db, options)
+        except sqlite3.DatabaseError as error:
+            print(f"{options.file}: not readable as an outbox: {error}", file=sys.stderr)
+            return 1
+
+
+def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
+    total = waiting(db)
+    outbox, set_aside = db.execute("SELECT id, set_aside FROM meta").fetchone()
+    print(f"outbox    {outbox}")
+    print(f"waiting   {total.events} events, {total.bytes / 1e6:.1f} MB")
+    for kind in PRIORITY:
+        count, oldest, newest = db.execute(
+            "SELECT count(*), min(at), max(at) FROM events WHERE kind = ?", (kind,)
+        ).fetchone()
+        if count:
+            print(f"  {kind:9} {count:8}   {_local(oldest)} to {_local(newest)}")
+    lost = db.execute("SELECT kind, reason, count(*) FROM lost GROUP BY kind, reason").fetchall()
+    for kind, reason, count in lost:
+        print(f"lost      {kind}: {reason} ({count} times, not yet told)")
+    if set_aside:
+        print(f"note      {set_aside}")
+    return 0
+
+
+def _inspect(db: sqlite3.Connection, options: argparse.Namespace) -> int:
+    first = db.execute(
+        "SELECT min(number) FROM (SELECT number FROM events ORDER BY number DESC LIMIT ?)", (options.last,)
+    ).fetchone()[0]
+    for line in _lines(db, first or 0):
+        print(line)
+    return 0
+
+
+def _verify(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
+    findings = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    read = 0
+    for _, event in _events(db, 0):
+        if isinstance(event, str):
+            findings.append(event)
+        else:
+            read += 1
+    for finding in findings:
+        print(finding)
+    print(f"{read} events are readable, {len(findings)} findings")
+    return 1 if findings else 0
+
+
+def _export(db: sqlite3.Connection, options: argparse.Namespace) -> int:
+    if options.to is None:
+        for line in _lines(db, 0):
+            print(line)
+        return 0
+    count = 0
+    with options.to.open("w") as out:
+        for line in _lines(db, 0):
+            out.write(line + "\n")
+            count += 1
+    print(f"{count} events written to {options.to}")
+    return 0
+
+
+def _lines(db: sqlite3.Connection, first: int) -> Iterator[str]:
+    for number, event in _events(db, first):
+        if isinstance(event, str):
+            yield msgspec.json.encode({"number": number, "unreadable": event}).decode()
+        else:
+            yield msgspec.json.encode({"number": number, **as_json(event)}).decode()
+
+
+def _events(db: sqlite3.Connection, first: int) -> Iterator[tuple[int, Event | str]]:
+    """Every event from a number on; the text of what is wrong where one cannot be decoded."""
+    for number, kind, body in db.execute(
+        "SELECT number, kind, body FROM events WHERE number >= ? ORDER BY number", (first,)
+    ):
+        try:
+            yield number, msgspec.msgpack.decode(body, type=EVENT_OF[kind])
+        except (msgspec.MsgspecError, KeyError) as error:
+            yield number, f"event {number} ({kind}): {error}"
+
+
+def _local(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, LOCAL).strftime("%Y-%m-%d %H:%M:%S+07")
