@@ -104,7 +104,10 @@ class Request:
         return size, buffer[:size]
 
     def registers(self, frame: bytes) -> list[int]:
-        """The registers of an answer that `find` gave. Raises RefusedError for a refusal, FrameError for any other count."""
+        """The registers of an answer that `find` gave.
+
+        Raises RefusedError for a refusal, FrameError for any other count than was asked for.
+        """
         pdu = (_tcp if self.tcp else _rtu).decode(frame)[3]
         answer = _decoder.decode(pdu)
         if isinstance(answer, ExceptionResponse):

@@ -1,0 +1,163 @@
+"""When sensors are asked, and what becomes of the answer: a `Readings` event for every poll that was due.
+
+Polls fall on whole multiples of `every_s` since 1970 UTC, and an event carries the time at which its poll was due, not
+the millisecond at which the answer came: so the stations of the island measure at the same moments, and a steady pace
+costs one byte a sample in a pack. A poll that could not begin before the next one was due is left out and counted.
+
+A sensor that gives no value at a due poll makes an event all the same, with no value and status FAULT: absence is data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable
+
+from edge_agent.clock import Now, now_ms
+from edge_agent.contract.events import Event, Reading, Readings, Status
+from edge_agent.contract.quantities import BY_NAME
+from edge_agent.errors import FrameError, LineError, Silence
+from edge_agent.health import Health
+from edge_agent.station.conversation import Answer, Value
+from edge_agent.station.port import Port
+from edge_agent.station.sensor import Sensor
+from edge_agent.station.settings import StationSettings, stored_as
+
+log = logging.getLogger(__name__)
+
+Emit = Callable[[Event], Awaitable[None]]
+
+MAX_SLEEP_MS = 10_000
+"""The clock is looked at this often, since it may be set while we wait."""
+MAX_TICKS = 2**53
+"""No value is larger on the wire."""
+BAD_IN_A_ROW = 3
+"""One damaged answer is counted; so many, one after the other, are a fault."""
+
+
+async def run(settings: StationSettings, emit: Emit, health: Health, now: Now = now_ms) -> None:
+    """Poll every sensor of the station for ever; returns only by cancellation."""
+    async with asyncio.TaskGroup() as tasks:
+        for name in settings.lines:
+            sensors = [
+                _Polled(sensor_name, sensor, now())
+                for sensor_name, sensor in settings.sensors.items()
+                if sensor.line == name
+            ]
+            if sensors:
+                tasks.create_task(_Line(name, settings, health, now).poll(sensors, emit), name=f"line {name}")
+
+
+class _Polled:
+    """A sensor with its timetable; times are milliseconds since 1970."""
+
+    def __init__(self, name: str, sensor: Sensor, now: int) -> None:
+        self.name = name
+        self.sensor = sensor
+        self.every = sensor.every_s * 1000
+        self.lead = sensor.warm_up_s * 1000 if sensor.wakes else 0
+        self.due = self._next(now)
+        self.bad_in_a_row = 0
+        self.answers_since: int | None = None
+
+    @property
+    def begins(self) -> int:
+        """When the next poll begins: it is due then, or the sensor is to be woken."""
+        return self.due - self.lead
+
+    def _next(self, now: int) -> int:
+        return ((now + self.lead) // self.every + 1) * self.every
+
+    def clock_looked_at(self, now: int) -> None:
+        """Begin anew where the clock was set back."""
+        if self.begins - now > self.every:
+            self.due = self._next(now)
+
+    def begin(self, now: int) -> tuple[int, int]:
+        """Give the time of the poll that is due last, and how many before it were missed; the next is then due."""
+        missed = (now - self.begins) // self.every
+        at = self.due + missed * self.every
+        self.due = at + self.every
+        return at, missed
+
+
+class _Line:
+    """The sensors of one line, asked one after the other."""
+
+    def __init__(self, name: str, settings: StationSettings, health: Health, now: Now) -> None:
+        self._name, self._line, self._health, self._now = name, settings.lines[name], health, now
+        self._port = Port(self._line, noise=lambda n: health.count(f"{name}.noise_bytes", n))
+
+    async def poll(self, sensors: list[_Polled], emit: Emit) -> None:
+        async with self._port:
+            while True:
+                polled = min(sensors, key=lambda each: each.begins)
+                wait = polled.begins - self._now()
+                if wait > 0:
+                    await asyncio.sleep(min(wait, MAX_SLEEP_MS) / 1000)
+                    for each in sensors:
+                        each.clock_looked_at(self._now())
+                    continue
+                at, missed = polled.begin(self._now())
+                if missed:
+                    self._health.count(f"{polled.name}.polls_missed", missed)
+                answer = await self._ask(polled)
+                await emit(Readings(at=at, readings=_readings(polled.sensor, answer)))
+
+    async def _ask(self, polled: _Polled) -> Answer | None:
+        """Ask a sensor; None where it gave nothing, for which the reason is then in health."""
+        sensor, name, health = polled.sensor, polled.name, self._health
+        trouble = ""
+        answer = None
+        try:
+            answer = await self._port.converse(sensor.poll(self._port.kind), sensor.timeout_s)
+        except Silence as error:
+            health.count(f"{name}.silent")
+            trouble, polled.answers_since = str(error), None
+        except LineError as error:
+            health.count(f"{self._name}.line_errors")
+            health.fault(f"line {self._name}", str(error))
+            polled.answers_since = None
+            return None
+        except FrameError as error:
+            log.debug("sensor %s: %s", name, error)
+            health.count(f"{name}.bad_frames")
+            polled.bad_in_a_row += 1
+            if polled.bad_in_a_row >= BAD_IN_A_ROW:
+                trouble = f"only damaged answers; check baud rate, shield, wiring · dữ liệu lỗi; kiểm tra dây: {error}"
+        else:
+            trouble, polled.bad_in_a_row = answer.complaint, 0
+        health.clear(f"line {self._name}")
+        if trouble:
+            health.fault(f"sensor {name}", trouble)
+        elif answer:
+            health.clear(f"sensor {name}")
+        return answer and self._warmed_up(polled, answer)
+
+    def _warmed_up(self, polled: _Polled, answer: Answer) -> Answer:
+        """Leave values out that the sensor gives too soon after it began to answer."""
+        now = self._now()
+        if polled.answers_since is None or polled.answers_since > now:
+            polled.answers_since = now
+        if polled.sensor.wakes or now - polled.answers_since >= polled.sensor.warm_up_s * 1000:
+            return answer
+        return Answer(values=tuple(Value(v.quantity, None, Status.CALIBRATING) for v in answer.values))
+
+
+def _readings(sensor: Sensor, answer: Answer | None) -> tuple[Reading, ...]:
+    """Every quantity of the sensor, always in the same order, so that its samples share columns."""
+    given = {value.quantity: value for value in answer.values} if answer else {}
+    return tuple(
+        _reading(stored_as(sensor, quantity), given.get(quantity, Value(quantity, None, Status.FAULT)))
+        for quantity in sensor.gives
+    )
+
+
+def _reading(name: str, value: Value) -> Reading:
+    quantity = BY_NAME[name]
+    if value.value is None:
+        return Reading(quantity.number, None, value.status)
+    if not math.isfinite(value.value) or abs(ticks := quantity.ticks(value.value)) > MAX_TICKS:
+        return Reading(quantity.number, None, Status.FAULT)
+    return Reading(quantity.number, ticks, value.status)

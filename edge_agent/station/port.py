@@ -1,0 +1,220 @@
+"""Lines: carry conversations over a serial port or a TCP connection, with limits on every wait.
+
+A line is opened when it is first needed, kept open, closed when the wire fails, and opened anew at the next poll. It is
+used by one task, so one conversation goes on at a time. No threads: the event loop waits for the descriptor, and
+cancelling the task leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import termios
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import serial
+
+from edge_agent.errors import FrameError, LineError, Silence
+from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, take
+from edge_agent.station.sensor import LineKind
+from edge_agent.station.settings import Line, SerialLine, TcpLine
+
+CHUNK = 4096
+MAX_STALE = 64 * 1024
+"""More than this is not drained before a request: a line that babbles faster than it is read."""
+
+
+class _Wire:
+    """An open descriptor, not blocking; every failure is a LineError."""
+
+    def __init__(self, fd: int, close: Callable[[], None]) -> None:
+        self._fd = fd
+        self.close = close
+
+    async def read(self) -> bytes:
+        """Wait for bytes and give them, never none."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._fd, _wake, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(self._fd)
+        data = self._read()
+        if not data:
+            raise LineError("closed from the other side")
+        return data
+
+    def drain(self) -> None:
+        """Drop what waits; it belongs to no question that is asked now."""
+        for _ in range(MAX_STALE // CHUNK):
+            if not self._read():
+                return
+
+    def write(self, data: bytes) -> None:
+        """Send a request; requests are far smaller than the system's buffer."""
+        try:
+            sent = os.write(self._fd, data) if data else 0
+        except BlockingIOError:
+            sent = -1
+        except OSError as error:
+            raise LineError(f"cannot send: {error.strerror}") from error
+        if sent != len(data):
+            raise LineError("takes no bytes: nobody reads at the other end")
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, CHUNK)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise LineError(f"cannot receive: {error.strerror}") from error
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def _open_serial(line: SerialLine) -> _Wire:
+    try:
+        port = serial.Serial(
+            line.port,
+            baudrate=line.baud,
+            bytesize=int(line.format[0]),
+            parity=line.format[1],
+            stopbits=int(line.format[2]),
+            timeout=0,
+            write_timeout=0,
+            exclusive=True,
+        )
+    except (OSError, ValueError, termios.error) as error:
+        raise LineError(f"cannot open {line.port}: {error}; is it plugged in? · chưa cắm dây?") from error
+    return _Wire(port.fileno(), port.close)
+
+
+async def _open_tcp(line: TcpLine) -> _Wire:
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(line.timeout_s):
+            await asyncio.get_running_loop().sock_connect(connection, (line.host, line.port))
+    except TimeoutError as error:
+        connection.close()
+        raise LineError(
+            f"cannot connect to {line.host}:{line.port} within {line.timeout_s:g} s; is it on? · đã bật nguồn chưa?"
+        ) from error
+    except OSError as error:
+        connection.close()
+        raise LineError(
+            f"cannot connect to {line.host}:{line.port}: {error}; is it on? · đã bật nguồn chưa?"
+        ) from error
+    except BaseException:
+        connection.close()
+        raise
+    return _Wire(connection.fileno(), connection.close)
+
+
+class Port:
+    """One line of a station. Use it in `async with`; it opens by itself."""
+
+    def __init__(self, line: Line, *, noise: Callable[[int], None] = lambda _: None) -> None:
+        """`noise` is told how many bytes came that belonged to no frame."""
+        self._line = line
+        self._noise = noise
+        self._wire: _Wire | None = None
+
+    @property
+    def kind(self) -> LineKind:
+        """What a driver must know of the line."""
+        return "serial" if isinstance(self._line, SerialLine) else "tcp"
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    async def converse(self, conversation: Conversation, timeout_s: float | None = None) -> Answer:
+        """Carry a conversation to its end.
+
+        Each question has `timeout_s` (else the line's limit) to be answered completely. Raises Silence where nothing
+        came, FrameError where nothing understandable came, any other LineError where the wire failed; the line is
+        then closed and opened anew at the next call.
+        """
+        try:
+            if self._wire is None:
+                self._wire = (
+                    _open_serial(self._line) if isinstance(self._line, SerialLine) else await _open_tcp(self._line)
+                )
+            return await self._carry(self._wire, conversation, timeout_s or self._line.timeout_s)
+        except (LineError, FrameError) as error:
+            # a late answer on TCP would meet the next question; a serial line is drained and may serve others
+            if isinstance(self._line, TcpLine) or not isinstance(error, Silence | FrameError):
+                self._close()
+            raise
+        finally:
+            conversation.close()
+
+    def _close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    async def _carry(self, wire: _Wire, conversation: Conversation, timeout_s: float) -> Answer:
+        buffer = bytearray()
+        try:
+            wire.drain()
+            step = next(conversation)
+            while True:
+                if isinstance(step, Pause):
+                    wire.write(step.send)
+                    await asyncio.sleep(step.seconds)
+                    wire.drain()
+                    buffer.clear()
+                    step = conversation.send(b"")
+                    continue
+                try:
+                    frame = await self._ask(wire, step, buffer, timeout_s)
+                except (Silence, FrameError) as error:
+                    step = conversation.throw(error)
+                else:
+                    step = conversation.send(frame)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+
+    async def _ask(self, wire: _Wire, question: Ask, buffer: bytearray, timeout_s: float) -> bytes:
+        if question.send:
+            if isinstance(self._line, SerialLine):
+                await asyncio.sleep(self._line.quiet_s)
+            wire.drain()
+            buffer.clear()
+            wire.write(question.send)
+        received = len(buffer)
+        dropped, frame = take(buffer, question.find)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while frame is None:
+                    data = await wire.read()
+                    received += len(data)
+                    buffer += data
+                    more, frame = take(buffer, question.find)
+                    dropped += more
+        except TimeoutError:
+            if not received:
+                raise Silence(
+                    f"no answer within {timeout_s:g} s; check power, cable, address"
+                    " · không trả lời; kiểm tra nguồn, dây, địa chỉ"
+                ) from None
+            self._noise(dropped + len(buffer))
+            raise FrameError(f"{received} bytes and no sound frame, the last: {bytes(buffer[-32:]).hex(' ')}") from None
+        if dropped > question.slack:
+            self._noise(dropped)
+        return frame
