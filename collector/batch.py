@@ -1,0 +1,218 @@
+"""What happens to a batch of messages: decode, known already?, alerts, quality, store, ledger. Blocking; one thread.
+
+Everything here may meet the same pack again: the ledger passes over what it knows, alerts and points have identities.
+A receipt is made only after the stores and then the ledger have committed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from collector import points
+from collector.alerts.desk import Alert, PlateDesk
+from collector.alerts.sightings import Sighting, sighting
+from collector.ledger import Ledger
+from collector.live import LatestReading
+from collector.points import Frame
+from collector.quality import Judged, Quality
+from collector.quarantine import Quarantine, Refused
+from collector.stores import Store, StoreError
+from edge_agent.contract.device import Box
+from edge_agent.contract.events import BoxStatus, Lost, Stored
+from edge_agent.contract.packs import Block, Pack, PackError, decode_pack
+from edge_agent.contract.quantities import BY_NUMBER
+from edge_agent.contract.runs import numbers
+from edge_agent.contract.topics import Topic
+
+_decode_status = msgspec.msgpack.Decoder(BoxStatus).decode
+
+
+class Message(NamedTuple):
+    """One MQTT message as it came."""
+
+    topic: str
+    payload: bytes
+    received: int
+    """Milliseconds UTC."""
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoded pack of a known box."""
+
+    box: Box
+    pack: Pack
+    message: Message
+
+    @property
+    def newest(self) -> int:
+        """Time of the newest event in the pack."""
+        times = [block.at[-1] for block in self.pack.blocks] or [event.at for event in self.pack.events]
+        return max(times, default=0)
+
+
+class Sorted(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch after decoding."""
+
+    new: list[Arrival]
+    known: list[Arrival]
+    """Stored before; they only need their receipt again."""
+    statuses: list[tuple[str, BoxStatus]]
+
+
+class Latest(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest values of one box in a batch."""
+
+    box: Box
+    readings: list[LatestReading]
+
+
+class Sinks:
+    """Everything that takes events in, in the order in which it must."""
+
+    def __init__(
+        self,
+        *,
+        fleet: Mapping[str, Box],
+        ledger: Ledger,
+        quality: Quality,
+        store: Store,
+        desk: PlateDesk,
+        quarantine: Quarantine,
+        counters: Counter[str],
+    ) -> None:
+        self._fleet = fleet
+        self._ledger = ledger
+        self._quality = quality
+        self._store = store
+        self._desk = desk
+        self._quarantine = quarantine
+        self._counters = counters
+
+    def sort(self, messages: Sequence[Message]) -> Sorted:
+        """Decode; what cannot be decoded is quarantined and the rest goes on."""
+        result = Sorted(new=[], known=[], statuses=[])
+        refused: list[Refused] = []
+        seen: set[tuple[str, int, tuple[int, ...]]] = set()
+        for message in messages:
+            try:
+                self._sort_one(message, result, seen)
+            except (PackError, ValueError) as error:
+                self._counters["quarantined"] += 1
+                refused.append(
+                    Refused(
+                        received=message.received, topic=message.topic, reason=str(error), payload=message.payload
+                    )
+                )
+        if refused:
+            self._quarantine.put(refused)
+        return result
+
+    def _sort_one(self, message: Message, result: Sorted, seen: set[tuple[str, int, tuple[int, ...]]]) -> None:
+        topic = Topic.parse(message.topic)
+        box = self._fleet.get(topic.device)
+        if box is None:
+            raise PackError(f"{topic.device} is not a box of the fleet")
+        if topic.kind == "status":
+            try:
+                result.statuses.append((box.device, _decode_status(message.payload)))
+            except msgspec.MsgspecError as error:
+                raise PackError(str(error)) from error
+            return
+        pack = decode_pack(topic.kind, message.payload)
+        if pack.kind == "readings" and box.medium is None:
+            raise PackError(f"{box.device} is a {box.type} and measures nothing")
+        self._counters[f"packs.{pack.kind}"] += 1
+        self._counters["unknown_quantities"] += pack.unknown_columns
+        key = (box.device, pack.outbox, pack.runs)
+        arrival = Arrival(box=box, pack=pack, message=message)
+        if key in seen:
+            self._counters["packs_again"] += 1
+        elif self._ledger.knows(*key):
+            self._counters["packs_again"] += 1
+            result.known.append(arrival)
+        else:
+            result.new.append(arrival)
+        seen.add(key)
+
+    def alert(self, arrivals: Sequence[Arrival]) -> tuple[list[Alert], list[Sighting]]:
+        """Keep plates and raise alerts, without waiting for the time series."""
+        alerts: list[Alert] = []
+        sightings: list[Sighting] = []
+        for arrival in arrivals:
+            if arrival.pack.kind == "plates":
+                pack, received = arrival.pack, arrival.message.received
+                numbered = list(zip(numbers(pack.runs), pack.events, strict=True))
+                alerts += self._desk.take(arrival.box, pack.outbox, numbered, received)
+                sightings += [sighting(arrival.box, pack.outbox, n, read, received) for n, read in numbered]
+        self._counters["alerts"] += len(alerts)
+        return alerts, sightings
+
+    def store(self, arrivals: Sequence[Arrival]) -> list[Latest]:
+        """Judge and store, then enter in the ledger. Raises StoreError with nothing entered if the store is down."""
+        try:
+            latest = self._write(arrivals)
+        except StoreError as error:
+            if not error.permanent or len(arrivals) > 1:
+                raise
+            self._give_up(arrivals[0], str(error))
+            return []
+        self._ledger.enter([(a.box.device, a.pack.outbox, a.pack.runs, a.pack.lost) for a in arrivals])
+        return latest
+
+    def _write(self, arrivals: Sequence[Arrival]) -> list[Latest]:
+        frames: list[Frame] = []
+        latest: list[Latest] = []
+        try:
+            for arrival in arrivals:
+                for block in arrival.pack.blocks:
+                    judged = self._quality.judge(arrival.box.device, block)
+                    frames += points.readings(arrival.box, block, judged)
+                    latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
+                    self._counters["readings"] += len(block.at) * len(block.quantities)
+                if arrival.pack.events:
+                    frames.append(points.events(arrival.box, arrival.pack))
+            if frames:
+                self._store.write(frames)
+        except StoreError:
+            self._quality.forget()
+            raise
+        self._quality.keep()
+        return latest
+
+    def _give_up(self, arrival: Arrival, reason: str) -> None:
+        """A pack that the store will never take: kept in quarantine, and the ledger shows why it is missing."""
+        self._counters["quarantined"] += 1
+        self._quarantine.put(
+            [
+                Refused(
+                    received=arrival.message.received,
+                    topic=arrival.message.topic,
+                    reason=reason,
+                    payload=arrival.message.payload,
+                )
+            ]
+        )
+        lost = Lost(kind=arrival.pack.kind, reason=f"the store refused it: {reason}")
+        self._ledger.enter([(arrival.box.device, arrival.pack.outbox, arrival.pack.runs, lost)])
+
+
+def receipt(arrival: Arrival) -> Stored:
+    """What tells a box that it may forget a pack."""
+    return Stored(outbox=arrival.pack.outbox, runs=arrival.pack.runs)
+
+
+def _latest(block: Block, judged: Judged) -> list[LatestReading]:
+    row = max(range(len(block.at)), key=block.at.__getitem__)
+    return [
+        LatestReading(
+            quantity=BY_NUMBER[number].name,
+            at=block.at[row],
+            value=None if block.columns[i][row] is None else float(judged.values[i, row]),
+            flag=int(judged.flags[i, row]),
+        )
+        for i, number in enumerate(block.quantities)
+    ]

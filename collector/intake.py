@@ -1,0 +1,155 @@
+"""MQTT -> sinks -> receipts.
+
+There is no queue that outlives a crash and none that grows: what does not fit is dropped and the boxes send it again.
+While the store is down the boxes keep their data; alerts are raised all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from paho.mqtt import client as mqtt
+
+from collector.batch import Arrival, Message, Sinks, receipt
+from collector.live import Live
+from collector.settings import BrokerSettings
+from collector.stores import StoreError
+from edge_agent.contract.packs import MAX_PACK_BYTES
+from edge_agent.contract.topics import ALL_UP, down
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 2000
+"""Messages in memory at most; a pack is small, and the boxes' windows keep their number low."""
+MAX_BATCH = 400
+RETRY_S = (0.5, 10.0)
+"""First and longest pause while the store is down."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Intake:
+    """Takes what the boxes send; `run` does it until it is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerSettings,
+        password: str | None,
+        sinks: Sinks,
+        live: Live,
+        counters: Counter[str],
+        now: Callable[[], int],
+    ) -> None:
+        self._broker = broker
+        self._password = password
+        self._sinks = sinks
+        self._live = live
+        self._counters = counters
+        self._now = now
+        self._waiting: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._store_down = False
+        self.connected = False
+
+    async def run(self) -> None:
+        """Subscribe, take batches, send receipts; reconnects by itself."""
+        with self._client() as client:
+            pause = RETRY_S[0]
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._waiting:
+                    batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+                    if await self._take(client, batch):
+                        pause = RETRY_S[0]
+                    else:
+                        await asyncio.sleep(pause)
+                        pause = min(2 * pause, RETRY_S[1])
+
+    async def _take(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
+        """Carry a batch through the sinks; False if the store is down."""
+        found = await asyncio.to_thread(self._sinks.sort, batch)
+        for device, status in found.statuses:
+            self._live.status(device, status)
+        for arrival in found.new:
+            if arrival.newest:
+                self._live.saw(arrival.box.device, arrival.newest, arrival.message.received)
+        alerts, sightings = await asyncio.to_thread(self._sinks.alert, found.new)
+        self._live.plates(sightings)
+        self._live.alerts(alerts)
+        self._confirm(client, found.known)
+        return not found.new or await self._store(client, found.new)
+
+    async def _store(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
+        try:
+            latest = await asyncio.to_thread(self._sinks.store, arrivals)
+        except StoreError as error:
+            if error.permanent and len(arrivals) > 1:  # one pack spoils the batch: each by itself
+                return all([await self._store(client, [arrival]) for arrival in arrivals])
+            if not self._store_down:
+                log.error("store: %s; the boxes keep their data until it works again", error)
+            self._store_down = True
+            self._counters["store_failures"] += 1
+            return False
+        if self._store_down:
+            log.info("store: works again")
+            self._store_down = False
+        for box in latest:
+            self._live.readings(box.box, box.readings)
+        self._confirm(client, arrivals)
+        return True
+
+    def _confirm(self, client: mqtt.Client, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            client.publish(down(arrival.box.device, "stored"), _encode(receipt(arrival)), qos=0)
+            self._counters["receipts"] += 1
+
+    @contextmanager
+    def _client(self) -> Iterator[mqtt.Client]:
+        loop = asyncio.get_running_loop()
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self._broker.user, clean_session=True)
+        client.username_pw_set(self._broker.user, self._password)
+        if (tls := self._broker.tls) is not None:
+            client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+        client.reconnect_delay_set(1, 10)
+        client.on_connect = lambda _c, _u, _f, reason, _p: self._on_connect(client, reason)
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: self._on_disconnect(reason)
+        client.on_message = lambda _c, _u, message: self._on_message(loop, message)
+        client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+        client.loop_start()
+        try:
+            yield client
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    # paho calls these from its own thread
+
+    def _on_connect(self, client: mqtt.Client, reason: Any) -> None:
+        if reason.is_failure:
+            log.error("broker: %s refused the collector: %s", self._broker.host, reason)
+            return
+        log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
+        self.connected = True
+        client.subscribe(ALL_UP, qos=1)
+
+    def _on_disconnect(self, reason: object) -> None:
+        if self.connected:
+            log.warning("broker: connection lost (%s)", reason)
+        self.connected = False
+
+    def _on_message(self, loop: asyncio.AbstractEventLoop, message: mqtt.MQTTMessage) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self._counters["dropped_busy"] += 1
+            return
+        # the sinks quarantine what is too large; all of it need not be kept for that
+        payload = message.payload[: MAX_PACK_BYTES + 1]
+        self._waiting.append(Message(message.topic, payload, self._now()))
+        loop.call_soon_threadsafe(self._arrived.set)
