@@ -116,7 +116,7 @@ class _Checker:
         tag = entry.node.text if isinstance(entry.node, Scalar) else shown(entry.node)
         if tag in known:
             return self._struct(node, known[tag], path, key_at)
-        return self.say(entry.node.at, (*path, field), f"unknown {field} {tag!r}", _meant(tag, known))
+        return self.say(entry.node.at, (*path, field), f"unknown {field} {tag!r}", meant(tag, known))
 
     def _struct(self, node: Mapping, type_: inspect.StructType, path: Path, key_at: Mark) -> Any:
         fields = {field.encode_name: field for field in type_.fields}
@@ -129,7 +129,7 @@ class _Checker:
                 if value is not WRONG:
                     values[field.name] = value
             elif type_.forbid_unknown_fields and key != type_.tag_field:
-                self.say(entry.at, (*path, key), f"unknown key {key!r}", _meant(key, fields))
+                self.say(entry.at, (*path, key), f"unknown key {key!r}", meant(key, fields))
         for key, field in fields.items():
             if field.name in values or not field.required:
                 continue
@@ -190,7 +190,7 @@ class _Checker:
         if isinstance(type_, inspect.LiteralType | inspect.EnumType):
             known = choices(type_)
             if not any(value == k and type(value) is type(k) for k in known):
-                hint = _meant(node.text, map(str, known))
+                hint = meant(node.text, map(str, known))
                 return self.say(node.at, path, f"expected {describe(type_)}, got {shown(node)}", hint)
             return value if isinstance(type_, inspect.LiteralType) else type_.cls(value)
         if not fits(node, type_) or not _in_bounds(value, type_):
@@ -238,7 +238,7 @@ def _in_bounds(value: Any, type_: Any) -> bool:
     return True
 
 
-def _meant(word: str, known: Iterable[str]) -> str:
+def meant(word: str, known: Iterable[str]) -> str:
     """What was probably meant, or what there is."""
     names = sorted(known)
     close = get_close_matches(word.lower(), names, n=1, cutoff=0.6)

@@ -83,7 +83,7 @@ def _parse(data: bytes, file: str) -> tuple[Node | None, list[Mistake]]:
     return None, mistakes
 
 
-class _Stop(Exception):  # noqa: N818 - not an error of its own, it carries one
+class _Stop(Exception):
     def __init__(self, mark: Mark, path: tuple[str | int, ...], message: str, hint: str) -> None:
         super().__init__(message)
         self.mistake = Mistake.at(mark, render(path), message, hint)
@@ -125,7 +125,7 @@ class _Composer:
             self._mistakes.append(Mistake.at(mark, render(path), f"tag {event.tag} is not taken", "remove the tag"))
         node: Node
         if isinstance(event, yaml.ScalarEvent):
-            node = Scalar(mark, event.value if event.style else _resolve(event.value), event.value)
+            node = Scalar(mark, event.value if event.style else resolve(event.value), event.value)
         elif isinstance(event, yaml.MappingStartEvent):
             node = Mapping(mark, self._entries(path))
         else:
@@ -183,7 +183,7 @@ _HEX = re.compile(r"0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
-def _resolve(text: str) -> str | int | float | bool | None:
+def resolve(text: str) -> str | int | float | bool | None:
     """The value of a plain scalar by YAML 1.2's core schema; infinities and NaN stay text, no setting wants them."""
     if text in _NULL:
         return None
