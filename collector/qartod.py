@@ -1,0 +1,223 @@
+"""The QARTOD tests themselves, on arrays: rows are quantities, columns are samples in order of time; pure.
+
+Flags are 1 pass, 2 not evaluated, 3 suspect, 4 fail, 9 missing (IOOS QARTOD). A test that is off has limits beyond
+reach, so that every test is plain arithmetic.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from collector.limits import QualitySettings
+from edge_agent.contract.events import Status
+from edge_agent.contract.quantities import BY_NUMBER
+
+PASS, NOT_EVALUATED, SUSPECT, FAIL, MISSING = 1, 2, 3, 4, 9
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+_BEYOND = 1e18
+_NEVER = -(10**15)
+"""Time of a point that is not there: further from any real one than every gap."""
+
+
+class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The limits of some quantities, each of shape (quantities, 1)."""
+
+    divisor: Floats
+    """Ticks of the wire in one unit of the registry."""
+    low: Floats
+    high: Floats
+    suspect_low: Floats
+    suspect_high: Floats
+    spike_suspect: Floats
+    spike_fail: Floats
+    rate_per_ms: Floats
+    flat_tolerance: Floats
+    """Half a step of the quantity's resolution is in it, so that rounding does not matter."""
+    flat_suspect_ms: Floats
+    flat_fail_ms: Floats
+    max_gap: int
+    """Milliseconds between neighbours at most."""
+
+    @classmethod
+    def of(cls, settings: QualitySettings, station: str, numbers: tuple[int, ...]) -> Self:
+        """The tests for these quantities of the registry at a station."""
+        quantities = [BY_NUMBER[number] for number in numbers]
+        limits = [settings.limits(station, quantity.name) for quantity in quantities]
+
+        def column(name: str, factor: float = 1, off: float = _BEYOND) -> Floats:
+            given = (getattr(limit, name) for limit in limits)
+            return _column([value * factor if isinstance(value, float | int) else off for value in given])
+
+        return cls(
+            divisor=_column([10.0**q.decimals for q in quantities]),
+            low=_column([q.low for q in quantities]),
+            high=_column([q.high for q in quantities]),
+            suspect_low=column("suspect_low", off=-_BEYOND),
+            suspect_high=column("suspect_high"),
+            spike_suspect=column("spike_suspect"),
+            spike_fail=column("spike_fail"),
+            rate_per_ms=column("rate_per_min", 1 / 60_000),
+            flat_tolerance=column("flat_tolerance", off=0) + _column([0.5 * 10.0**-q.decimals for q in quantities]),
+            flat_suspect_ms=column("flat_suspect_s", 1000),
+            flat_fail_ms=column("flat_fail_s", 1000),
+            max_gap=round(settings.max_gap_s * 1000),
+        )
+
+    def rows(self, rows: list[int]) -> Tests:
+        """The tests for some of the quantities."""
+        columns = {name: getattr(self, name)[rows] for name in self.__struct_fields__ if name != "max_gap"}
+        return Tests(**columns, max_gap=self.max_gap)
+
+
+def _column(values: list[float]) -> Floats:
+    return np.array(values, np.float64)[:, None]
+
+
+def ranges(values: Floats, tests: Tests, status: dict[tuple[int, int], int]) -> tuple[Flags, Bools]:
+    """Flags by gross range and status, and which points are sound: neighbours for the other tests."""
+    inside = (values >= tests.low) & (values <= tests.high)  # false for NaN
+    flags = np.where((values < tests.suspect_low) | (values > tests.suspect_high), SUSPECT, PASS).astype(np.uint8)
+    sound = inside
+    if not inside.all():
+        flags[~inside] = FAIL
+        flags[np.isnan(values)] = MISSING
+    for place, code in status.items():
+        if code != Status.MEASURING:
+            sound[place] = False
+            flags[place] = max(flags[place], FAIL if code == Status.FAULT else SUSPECT)
+    return flags, sound
+
+
+def spikes(v: Floats, near: Bools, tests: Tests) -> Flags:
+    """Flags of all points but the first and the last, which lack a neighbour.
+
+    A spike stands out from both neighbours on the same side; its size is the smaller of the two steps (the
+    `differential` method: neither a step nor a spike's neighbours are taken for one). near: whether each two
+    points that follow each other are neighbours.
+    """
+    steps = np.diff(v, axis=1)
+    size = np.minimum(np.abs(steps[:, :-1]), np.abs(steps[:, 1:]))
+    size *= (steps[:, :-1] * steps[:, 1:] < 0) & near[:-1] & near[1:]
+    flags = np.ones(size.shape, np.uint8)
+    flags[size > tests.spike_suspect] = SUSPECT
+    flags[size > tests.spike_fail] = FAIL
+    return flags
+
+
+def rates(t: Times, v: Floats, near: Bools, spiked: Bools, tests: Tests) -> Flags:
+    """Flags of all points from the third on, by the pace from the point before, or from the one before a spike.
+
+    spiked: of all points but the last; a point behind two spikes is not judged.
+    """
+    dt = np.diff(t)
+    flags = np.ones((len(v), len(t) - 2), np.uint8)
+    fast = (np.abs(np.diff(v[:, 1:], axis=1)) > tests.rate_per_ms * dt[1:]) & near[1:]
+    if spiked.any():
+        long = t[2:] - t[:-2]
+        past_spike = (
+            (np.abs(v[:, 2:] - v[:, :-2]) > tests.rate_per_ms * long) & near[:-1] & near[1:] & (long <= tests.max_gap)
+        )
+        fast = np.where(spiked[:, 1:], past_spike & ~spiked[:, :-1], fast)
+    flags[fast] = SUSPECT
+    return flags
+
+
+def flat(
+    anchor: tuple[float, int], t: list[int], v: list[float], near: list[bool], limits: tuple[float, float, float]
+) -> tuple[list[int], tuple[float, int]]:
+    """Flags of one quantity's points by how long the value has not moved, and the last run's beginning.
+
+    anchor: value and time with which the run before them began; near: whether each point is its predecessor's
+    neighbour; limits: tolerance, milliseconds to suspect, milliseconds to fail.
+    """
+    value, since = anchor
+    tolerance, suspect, fail = limits
+    flags = []
+    for at, now, joined in zip(t, v, near, strict=True):
+        if not joined or abs(now - value) > tolerance:
+            value, since = now, at
+        lasted = at - since
+        flags.append(FAIL if lasted >= fail else SUSPECT if lasted >= suspect else PASS)
+    return flags, (value, since)
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """How the sound points of some quantities end: all that the tests need of the past."""
+
+    at: Times
+    """Shape (quantities, 2): the point before the last, the last."""
+    values: Floats
+    """Shape (quantities, 2)."""
+    spiked: Bools
+    """Shape (quantities, 1): whether the point before the last is a spike."""
+    flags: Flags
+    """Shape (quantities,): of the last point."""
+    run_at: Times
+    """Shape (quantities,): when the run of equal values began."""
+    run_values: Floats
+    """Shape (quantities,): with which value."""
+
+    @classmethod
+    def new(cls, width: int) -> Self:
+        """The tail before any point."""
+        return cls(
+            at=np.full((width, 2), _NEVER, np.int64),
+            values=np.zeros((width, 2)),
+            spiked=np.zeros((width, 1), np.bool_),
+            flags=np.ones(width, np.uint8),
+            run_at=np.full(width, _NEVER, np.int64),
+            run_values=np.zeros(width),
+        )
+
+    def rows(self, rows: list[int]) -> Tail:
+        """A copy for some of the quantities."""
+        return Tail(**{name: getattr(self, name)[rows] for name in self.__struct_fields__})
+
+    def put(self, rows: list[int], part: Tail) -> None:
+        """Take over the tail of some of the quantities."""
+        for name in self.__struct_fields__:
+            getattr(self, name)[rows] = getattr(part, name)
+
+
+def extend(tail: Tail, t: Times, v: Floats, flags: Flags, tests: Tests) -> tuple[Tail, Flags, Flags]:
+    """Judge sound points by their neighbours, behind a tail whose points have the same times in every quantity.
+
+    t: (points,); v, flags: (quantities, points). Gives the tail behind these points, their
+    flags, and for each quantity the flag that the tail's last point now deserves, 0 where it stays.
+    """
+    t = np.concatenate((tail.at[0], t))
+    v = np.concatenate((tail.values, v), axis=1)
+    dt = np.diff(t)
+    near = (dt > 0) & (dt <= tests.max_gap)
+    spiking = spikes(v, near, tests)
+    spiked = np.concatenate((tail.spiked, spiking > PASS), axis=1)
+    flags = np.maximum(flags, rates(t, v, near, spiked, tests))
+    np.maximum(flags[:, :-1], spiking[:, 1:], out=flags[:, :-1])
+
+    run_at, run_values = np.full(len(v), t[-1]), v[:, -1].copy()
+    resting = near[1:] & (np.abs(np.diff(v[:, 1:], axis=1)) <= 2 * tests.flat_tolerance)
+    if resting.any():
+        joined, times = near[1:].tolist(), t[2:].tolist()
+        for row in np.flatnonzero(resting.any(axis=1)):
+            limits = (tests.flat_tolerance[row, 0], tests.flat_suspect_ms[row, 0], tests.flat_fail_ms[row, 0])
+            run = float(tail.run_values[row]), int(tail.run_at[row])
+            marks, (run_values[row], run_at[row]) = flat(run, times, v[row, 2:].tolist(), joined, limits)
+            np.maximum(flags[row], np.array(marks, np.uint8), out=flags[row])
+    end = Tail(
+        at=np.repeat(t[None, -2:], len(v), axis=0),
+        values=v[:, -2:],
+        spiked=spiked[:, -1:],
+        flags=flags[:, -1],
+        run_at=run_at,
+        run_values=run_values,
+    )
+    return end, flags, np.where(spiking[:, 0] > tail.flags, spiking[:, 0], 0).astype(np.uint8)
