@@ -101,11 +101,9 @@ class Sinks:
             try:
                 self._sort_one(message, result, seen)
             except (PackError, ValueError) as error:
-                self._counters["quarantined"] += 1
+                self._counters["quarantined_total"] += 1
                 refused.append(
-                    Refused(
-                        received=message.received, topic=message.topic, reason=str(error), payload=message.payload
-                    )
+                    Refused(received=message.received, topic=message.topic, reason=str(error), payload=message.payload)
                 )
         if refused:
             self._quarantine.put(refused)
@@ -125,14 +123,14 @@ class Sinks:
         pack = decode_pack(topic.kind, message.payload)
         if pack.kind == "readings" and box.medium is None:
             raise PackError(f"{box.device} is a {box.type} and measures nothing")
-        self._counters[f"packs.{pack.kind}"] += 1
-        self._counters["unknown_quantities"] += pack.unknown_columns
+        self._counters[f'packs_total{{kind="{pack.kind}"}}'] += 1
+        self._counters["unknown_quantities_total"] += pack.unknown_columns
         key = (box.device, pack.outbox, pack.runs)
         arrival = Arrival(box=box, pack=pack, message=message)
         if key in seen:
-            self._counters["packs_again"] += 1
+            self._counters["packs_again_total"] += 1
         elif self._ledger.knows(*key):
-            self._counters["packs_again"] += 1
+            self._counters["packs_again_total"] += 1
             result.known.append(arrival)
         else:
             result.new.append(arrival)
@@ -148,7 +146,7 @@ class Sinks:
                 numbered = list(zip(numbers(pack.runs), pack.events, strict=True))
                 alerts += self._desk.take(arrival.box, pack.outbox, numbered, received)
                 sightings += [sighting(arrival.box, pack.outbox, n, read, received) for n, read in numbered]
-        self._counters["alerts"] += len(alerts)
+        self._counters["alerts_total"] += len(alerts)
         return alerts, sightings
 
     def store(self, arrivals: Sequence[Arrival]) -> list[Latest]:
@@ -172,7 +170,7 @@ class Sinks:
                     judged = self._quality.judge(arrival.box.device, block)
                     frames += points.readings(arrival.box, block, judged)
                     latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
-                    self._counters["readings"] += len(block.at) * len(block.quantities)
+                    self._counters["readings_total"] += len(block.at) * len(block.quantities)
                 if arrival.pack.events:
                     frames.append(points.events(arrival.box, arrival.pack))
             if frames:
@@ -185,7 +183,7 @@ class Sinks:
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:
         """A pack that the store will never take: kept in quarantine, and the ledger shows why it is missing."""
-        self._counters["quarantined"] += 1
+        self._counters["quarantined_total"] += 1
         self._quarantine.put(
             [
                 Refused(

@@ -94,9 +94,9 @@ class Intake:
             if error.permanent and len(arrivals) > 1:  # one pack spoils the batch: each by itself
                 return all([await self._store(client, [arrival]) for arrival in arrivals])
             if not self._store_down:
-                log.error("store: %s; the boxes keep their data until it works again", error)
+                log.error("store: %s; the boxes keep their data until it works again", error)  # noqa: TRY400 said once
             self._store_down = True
-            self._counters["store_failures"] += 1
+            self._counters["store_failures_total"] += 1
             return False
         if self._store_down:
             log.info("store: works again")
@@ -109,7 +109,7 @@ class Intake:
     def _confirm(self, client: mqtt.Client, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:
             client.publish(down(arrival.box.device, "stored"), _encode(receipt(arrival)), qos=0)
-            self._counters["receipts"] += 1
+            self._counters["receipts_total"] += 1
 
     @contextmanager
     def _client(self) -> Iterator[mqtt.Client]:
@@ -147,7 +147,7 @@ class Intake:
 
     def _on_message(self, loop: asyncio.AbstractEventLoop, message: mqtt.MQTTMessage) -> None:
         if len(self._waiting) >= MAX_WAITING:
-            self._counters["dropped_busy"] += 1
+            self._counters["messages_dropped_busy_total"] += 1
             return
         # the sinks quarantine what is too large; all of it need not be kept for that
         payload = message.payload[: MAX_PACK_BYTES + 1]

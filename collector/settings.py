@@ -1,0 +1,152 @@
+"""The collector's one file of settings, checked as strictly as the boxes' files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from collector.limits import QualitySettings
+from edge_agent.contract.nodes import Mistake
+from edge_agent.contract.strict import build
+from edge_agent.contract.yaml_nodes import read_yaml
+
+FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class SettingsError(Exception):
+    """The file of settings cannot be used; the text names every mistake with its place."""
+
+
+class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class TlsSettings(_Strict, frozen=True, kw_only=True):
+    """How the broker proves itself, and the collector to it."""
+
+    ca: FilePath
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+
+
+class EmbeddedBroker(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="embedded"):
+    """The broker that comes with the collector, for one machine; it has no TLS, so it stays on this machine."""
+
+    host: str = "127.0.0.1"
+    port: Port = 1883
+
+    def __post_init__(self) -> None:
+        if self.host not in LOOPBACK:
+            raise ValueError("the embedded broker has no TLS and listens on this machine only; use Mosquitto beyond it")
+
+
+class BrokerSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="external"):
+    """A broker that runs by itself, such as Mosquitto."""
+
+    host: str
+    port: Port = 8883
+    user: str = "collector"
+    password_file: FilePath | None = None
+    tls: TlsSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.tls is None and self.host not in LOOPBACK:
+            raise ValueError("a broker on another machine needs tls")
+
+
+class DuckDbSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="duckdb"):
+    """The embedded store, a file in the state folder."""
+
+
+class Influx2Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx2"):
+    """InfluxDB 2.x, or what speaks its API for writing (VictoriaMetrics)."""
+
+    url: str
+    org: str
+    bucket: str
+    token_file: FilePath
+
+
+class Influx1Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx1"):
+    """InfluxDB 1.x."""
+
+    url: str
+    database: str
+    user: str | None = None
+    password_file: FilePath | None = None
+
+
+class WebSettings(_Strict, frozen=True, kw_only=True):
+    """The HTTP API and page."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    certificate: FilePath | None = None
+    key: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key work only together")
+        if self.certificate is None and self.host not in LOOPBACK:
+            raise ValueError("beyond this machine the page needs certificate and key (TLS)")
+
+
+class PlateSettings(_Strict, frozen=True, kw_only=True):
+    """How long personal data is kept. The law names no figure, so there is no default: decide and write it down."""
+
+    keep_days: Annotated[float, Meta(gt=0, le=3650)]
+    """Plates that nobody looked for, with their pictures."""
+    keep_hit_days: Annotated[float, Meta(gt=0, le=3650)]
+    """Plates that raised an alert, with picture and alert."""
+
+    def __post_init__(self) -> None:
+        if self.keep_hit_days < self.keep_days:
+            raise ValueError("keep_hit_days is less than keep_days")
+
+
+class Settings(_Strict, frozen=True, kw_only=True):
+    """Everything that a collector is told."""
+
+    state: FilePath
+    """Folder for the databases and the password file."""
+    fleet: FilePath
+    """Folder with fleet.yaml, types/ and devices/."""
+    plates: PlateSettings
+    broker: EmbeddedBroker | BrokerSettings = EmbeddedBroker()
+    store: DuckDbSettings | Influx2Settings | Influx1Settings = DuckDbSettings()
+    web: WebSettings = WebSettings()
+    quality: QualitySettings = QualitySettings()
+    expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180
+    """A box from which nothing came for so long is late."""
+
+
+def load(path: Path) -> Settings:
+    """Read the file. Raises SettingsError with every mistake."""
+    node, mistakes = read_yaml(path)
+    settings: Settings | None = None
+    if node is not None:
+        settings, more = build(node, Settings)
+        mistakes += more
+    if settings is None or mistakes:
+        raise SettingsError(listed(mistakes))
+    return settings
+
+
+def secret(file: str | None, key: str) -> str | None:
+    """What a secret's file holds. Raises SettingsError if it cannot be read."""
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{key}: {error.strerror}: {file}\n  put the secret into this file, mode 600") from error
+
+
+def listed(mistakes: list[Mistake]) -> str:
+    """Every mistake with its cure, a line each."""
+    return "\n".join(f"{mistake}\n  {mistake.hint}" if mistake.hint else str(mistake) for mistake in mistakes)

@@ -1,0 +1,126 @@
+"""`collector tap` and `collector decode`: what boxes send, as JSON lines.
+
+Plates are personal data: they are masked unless a reason is given, and the reason goes into the audit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import queue
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from paho.mqtt import client as mqtt
+
+from collector.app import broker_access, database, now_ms
+from collector.settings import load
+from collector.web.access import Access, Who
+from edge_agent.contract.as_json import as_json
+from edge_agent.contract.events import BoxStatus
+from edge_agent.contract.packs import Pack, PackError, decode_pack
+from edge_agent.contract.runs import numbers
+from edge_agent.contract.topics import ALL_UP, UP_KINDS, Topic
+
+MASK = "•"
+
+
+def add_tap_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `collector tap`."""
+    parser.add_argument("--settings", type=Path, required=True, help="the collector's settings")
+    parser.add_argument("--device", help="only this box")
+    parser.add_argument("--kind", choices=UP_KINDS, help="only this kind")
+    parser.add_argument("--count", type=int, default=0, help="stop after so many messages (default: never)")
+    parser.add_argument("--plates-because", metavar="REASON", help="show plates; who and why is recorded")
+
+
+def add_decode_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `collector decode`."""
+    parser.add_argument("kind", choices=UP_KINDS)
+    parser.add_argument("file", type=Path, help="payload as bytes or hex; - for standard input")
+
+
+def run_tap(options: argparse.Namespace) -> int:
+    """Print messages as they come, until Ctrl-C."""
+    settings = load(options.settings)
+    if options.plates_because:
+        who = Who(name=getpass.getuser(), role="operator")
+        Access(database(settings)).record(who, "tap", {"reason": options.plates_because}, now=now_ms())
+    broker, password = broker_access(settings)
+    waiting: queue.Queue[mqtt.MQTTMessage] = queue.Queue(1000)
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"{broker.user}-tap-{os.getpid()}")
+    client.username_pw_set(broker.user, password)
+    if broker.tls is not None:
+        client.tls_set(ca_certs=broker.tls.ca, certfile=broker.tls.certificate, keyfile=broker.tls.key)
+    client.on_connect = lambda c, *_: c.subscribe(ALL_UP)
+    client.on_message = lambda _c, _u, message: None if waiting.full() else waiting.put(message)
+    client.connect(broker.host, broker.port)
+    client.loop_start()
+    shown = 0
+    try:
+        while not options.count or shown < options.count:
+            message = waiting.get()
+            topic = Topic.parse(message.topic)
+            if options.device in (None, topic.device) and options.kind in (None, topic.kind):
+                for line in lines(topic.kind, message.payload, masked=not options.plates_because):
+                    print(msgspec.json.encode({"device": topic.device, **line}).decode(), flush=True)
+                shown += 1
+    except KeyboardInterrupt:
+        pass
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    return 0
+
+
+def run_decode(options: argparse.Namespace) -> int:
+    """Print a captured payload; exit 1 if it is not one."""
+    payload = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
+    try:
+        payload = bytes.fromhex(payload.decode("ascii"))
+    except ValueError:
+        pass  # not hex: the bytes themselves
+    wrong = False
+    for line in lines(options.kind, payload, masked=True):
+        wrong |= "error" in line
+        print(msgspec.json.encode(line).decode())
+    return int(wrong)
+
+
+def lines(kind: str, payload: bytes, *, masked: bool) -> Iterator[dict[str, Any]]:
+    """The events of one message as plain values; `{"error": ...}` if it is not readable."""
+    try:
+        if kind == "status":
+            yield {"kind": kind, **msgspec.to_builtins(msgspec.msgpack.decode(payload, type=BoxStatus))}
+            return
+        pack = decode_pack(kind, payload)
+    except (PackError, msgspec.MsgspecError) as error:
+        yield {"kind": kind, "error": str(error), "payload": payload[:64].hex()}
+        return
+    for event in _events(pack, masked=masked):
+        yield {"outbox": pack.outbox, **event}
+
+
+def _events(pack: Pack, *, masked: bool) -> Iterator[dict[str, Any]]:
+    if pack.lost is not None:
+        yield {"kind": "lost", "runs": pack.runs, **msgspec.to_builtins(pack.lost)}
+    for block in pack.blocks:  # rows of several blocks may stand in another order than their numbers
+        yield from ({"runs": pack.runs, **as_json(sample)} for sample in block.samples())
+    for number, event in zip(numbers(pack.runs) if pack.events else (), pack.events, strict=True):
+        plain = {"number": number, **as_json(event)}
+        if masked and pack.kind == "plates":
+            plain |= {name: mask(plain[name]) for name in ("text", "raw")}
+        yield plain
+
+
+def mask(plate: str) -> str:
+    """The province and nothing else.
+
+    >>> mask("68A12345")
+    '68••••••'
+    """
+    return plate[:2] + MASK * (len(plate) - 2)
