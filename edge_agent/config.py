@@ -89,7 +89,7 @@ def read(path: Path, sets: Iterable[str] = ()) -> tuple[DeviceConfig | None, Map
     secrets = list(_secrets(levels.node))
     told = {(mistake.file, mistake.line, mistake.column) for mistake in secrets}
     wrong = [mistake for mistake in wrong if (mistake.file, mistake.line, mistake.column) not in told]
-    mistakes = [*levels.mistakes, *secrets, *wrong, *_cross_mistakes(levels.node, wrong)]
+    mistakes = [*levels.mistakes, *secrets, *wrong, *_cross_mistakes(levels.node, wrong, levels.whole)]
     unique = dict.fromkeys(mistakes)
     own = str(path)
     return config, levels.node, sorted(unique, key=lambda m: (m.file != own, m.file, m.line, m.column))
@@ -100,7 +100,7 @@ def report(mistakes: Iterable[Mistake]) -> str:
     return "\n".join(f"{mistake}\n    {mistake.hint}" if mistake.hint else str(mistake) for mistake in mistakes)
 
 
-def _cross_mistakes(node: Mapping, wrong: list[Mistake]) -> Iterator[Mistake]:
+def _cross_mistakes(node: Mapping, wrong: list[Mistake], whole: bool) -> Iterator[Mistake]:
     """What no schema can say; each part is looked at whatever is wrong with the others."""
     broker = _part(node, "broker", BrokerSettings)
     if broker is not None and broker.tls is None and not broker.on_this_machine and not _within(wrong, "broker"):
@@ -113,7 +113,8 @@ def _cross_mistakes(node: Mapping, wrong: list[Mistake]) -> Iterator[Mistake]:
         hint = "look the place up again; a map's link often says lat,lon in this order"
         yield Mistake.at(locate(node, ("position",)), "position", message, hint)
     station = _part(node, "station", StationSettings)
-    if station is not None and not _within(wrong, "station.lines"):  # else every sensor would miss its line
+    # where a line is wrong or still to come, every sensor on it would be named for nothing
+    if station is not None and whole and not _within(wrong, "station.lines"):
         for below, message, hint in station_settings.mistakes(station):
             path = ("station", *below)
             yield Mistake.at(locate(node, path), render(path), message, hint)

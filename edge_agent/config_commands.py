@@ -13,9 +13,11 @@ from typing import Any
 import msgspec
 
 from edge_agent.config import read, report
-from edge_agent.contract.nodes import Entry, Mapping, Mistake, Node, Sequence
+from edge_agent.contract.nodes import Entry, Mapping, Mistake, Node
 from edge_agent.contract.yaml_nodes import resolve
 from edge_agent.errors import EXIT_CONFIG
+
+DEFAULT = "default"
 
 
 def add_set_argument(parser: ArgumentParser) -> None:
@@ -51,6 +53,7 @@ def run_check(arguments: Namespace) -> int:
 def add_show_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of `edge-agent show`."""
     parser.add_argument("file", type=Path, metavar="FILE", help="a device's file")
+    parser.add_argument("--defaults", action="store_true", help="show also what no file says and the agent assumes")
     add_set_argument(parser)
 
 
@@ -60,7 +63,7 @@ def run_show(arguments: Namespace) -> int:
     if config is None or node is None or mistakes:
         print(report(mistakes), file=sys.stderr)
         return EXIT_CONFIG
-    lines = list(_lines(msgspec.to_builtins(config), node, 0))
+    lines = [line for line in _lines(msgspec.to_builtins(config), node, 0) if arguments.defaults or line[1] != DEFAULT]
     width = min(max(len(text) for text, _ in lines), 80)
     for text, source in lines:
         print(f"{text:{width}}  # {source}" if source else text)
@@ -75,7 +78,7 @@ def _lines(value: dict[Any, Any], node: Node | None, depth: int) -> Iterator[tup
         entry = node.entries.get(str(key)) if isinstance(node, Mapping) else None
         start = f"{'  ' * depth}{_inline(key)}:"
         if isinstance(below, dict) and below:
-            yield start, ""
+            yield start, "" if entry else DEFAULT
             yield from _lines(below, entry.node if entry else None, depth + 1)
         else:
             yield f"{start} {_inline(below)}", _source(entry)
@@ -83,11 +86,13 @@ def _lines(value: dict[Any, Any], node: Node | None, depth: int) -> Iterator[tup
 
 def _source(entry: Entry | None) -> str:
     if entry is None:
-        return "default"
-    at = entry.node.items[0].at if isinstance(entry.node, Sequence) and entry.node.items else entry.node.at
+        return DEFAULT
+    at = entry.node.at
     if at.file.startswith("--set "):
         return "--set"
-    return f"{'/'.join(Path(at.file).parts[-2:])}:{at.line}"
+    path = Path(at.file)
+    folder = f"{path.parent.name}/" if path.parent.name in ("devices", "types") else ""
+    return f"{folder}{path.name}:{at.line}"
 
 
 def _inline(value: Any) -> str:
@@ -98,4 +103,6 @@ def _inline(value: Any) -> str:
         return f"[{', '.join(_inline(item) for item in value)}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_inline(k)}: {_inline(v)}' for k, v in value.items() if v is not None)}}}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
     return json.dumps(value)
