@@ -41,7 +41,7 @@ async def run(settings: StationSettings, emit: Emit, health: Health, now: Now = 
     async with asyncio.TaskGroup() as tasks:
         for name in settings.lines:
             sensors = [
-                _Polled(sensor_name, sensor, now())
+                Polled(sensor_name, sensor, now())
                 for sensor_name, sensor in settings.sensors.items()
                 if sensor.line == name
             ]
@@ -49,7 +49,7 @@ async def run(settings: StationSettings, emit: Emit, health: Health, now: Now = 
                 tasks.create_task(_Line(name, settings, health, now).poll(sensors, emit), name=f"line {name}")
 
 
-class _Polled:
+class Polled:
     """A sensor with its timetable; times are milliseconds since 1970."""
 
     def __init__(self, name: str, sensor: Sensor, now: int) -> None:
@@ -89,7 +89,7 @@ class _Line:
         self._name, self._line, self._health, self._now = name, settings.lines[name], health, now
         self._port = Port(self._line, noise=lambda n: health.count(f"{name}.noise_bytes", n))
 
-    async def poll(self, sensors: list[_Polled], emit: Emit) -> None:
+    async def poll(self, sensors: list[Polled], emit: Emit) -> None:
         async with self._port:
             while True:
                 polled = min(sensors, key=lambda each: each.begins)
@@ -105,7 +105,7 @@ class _Line:
                 answer = await self._ask(polled)
                 await emit(Readings(at=at, readings=_readings(polled.sensor, answer)))
 
-    async def _ask(self, polled: _Polled) -> Answer | None:
+    async def _ask(self, polled: Polled) -> Answer | None:
         """Ask a sensor; None where it gave nothing, for which the reason is then in health."""
         sensor, name, health = polled.sensor, polled.name, self._health
         trouble = ""
@@ -135,7 +135,7 @@ class _Line:
             health.clear(f"sensor {name}")
         return answer and self._warmed_up(polled, answer)
 
-    def _warmed_up(self, polled: _Polled, answer: Answer) -> Answer:
+    def _warmed_up(self, polled: Polled, answer: Answer) -> Answer:
         """Leave values out that the sensor gives too soon after it began to answer."""
         now = self._now()
         if polled.answers_since is None or polled.answers_since > now:

@@ -1,0 +1,1 @@
+"""What is run by hand: demo, tests, checks, benchmarks, simulated sensors."""
