@@ -11,6 +11,7 @@ from pathlib import Path
 from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
 from collector.settings import SettingsError, load
+from collector.state import COLLECTOR, fleet, password_file
 
 EXIT_CONFIG = 78
 
@@ -58,9 +59,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _enrol(options: argparse.Namespace) -> int:
     settings = load(options.settings)
-    if options.device not in {*app.fleet(settings), "collector"}:
+    if options.device not in {*fleet(settings), COLLECTOR}:
         raise SettingsError(f"{options.device} is not a box of {settings.fleet}")
-    print(enrol(app.password_file(settings), options.device))
+    print(enrol(password_file(settings), options.device))
     return 0
 
 

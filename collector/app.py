@@ -4,77 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import signal
 import ssl
-import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
-from sqlalchemy import Engine
 
 from collector.alerts.desk import PlateDesk
 from collector.batch import Sinks
-from collector.broker import COLLECTOR, embedded_broker
-from collector.database import open_database
+from collector.broker import embedded_broker
 from collector.intake import Intake
 from collector.ledger import Ledger
 from collector.live import Live
 from collector.quality import Quality
 from collector.quarantine import Quarantine
-from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings, listed, secret
+from collector.settings import BrokerSettings, EmbeddedBroker, Settings, WebSettings
+from collector.state import broker_access, database, fleet, now_ms, password_file
 from collector.stores import Store
 from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
 from collector.web.context import Context
-from edge_agent.contract.device import Box
-from edge_agent.contract.fleet import read_fleet
 
 log = logging.getLogger(__name__)
 
 SWEEP_S = 5.0
 RETENTION_S = 3600.0
 DAY_MS = 86_400_000
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970 in UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def database(settings: Settings) -> Engine:
-    """The collector's relational database, made if it is missing."""
-    folder = Path(settings.state)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return open_database(f"sqlite:///{folder / 'collector.sqlite'}")
-
-
-def password_file(settings: Settings) -> Path:
-    """The boxes' MQTT passwords."""
-    return Path(settings.state) / "boxes.passwords"
-
-
-def fleet(settings: Settings) -> dict[str, Box]:
-    """The fleet's boxes. Raises SettingsError if a file is wrong."""
-    boxes, mistakes = read_fleet(Path(settings.fleet))
-    if mistakes:
-        raise SettingsError(listed(mistakes))
-    return boxes
-
-
-def broker_access(settings: Settings) -> tuple[BrokerSettings, str | None]:
-    """Where the broker is and the collector's password for it; that of the embedded broker is made here."""
-    if isinstance(settings.broker, BrokerSettings):
-        return settings.broker, secret(settings.broker.password_file, "broker.password_file")
-    file = Path(settings.state) / "collector.password"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24))
-    return BrokerSettings(host=settings.broker.host, port=settings.broker.port, user=COLLECTOR), file.read_text()
 
 
 async def run(settings: Settings) -> None:

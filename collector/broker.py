@@ -18,9 +18,8 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from collector.credentials import Passwords
+from collector.state import COLLECTOR
 
-COLLECTOR = "collector"
-"""User name of the collector itself; no box is called so."""
 QUIET_LOGGERS = ("amqtt", "transitions")
 
 log = logging.getLogger(__name__)

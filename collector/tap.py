@@ -11,14 +11,15 @@ import os
 import queue
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from paho.mqtt import client as mqtt
 
-from collector.app import broker_access, database, now_ms
 from collector.settings import load
+from collector.state import broker_access, database, now_ms
 from collector.web.access import Access, Who
 from edge_agent.contract.as_json import as_json
 from edge_agent.contract.events import BoxStatus
@@ -80,10 +81,8 @@ def run_tap(options: argparse.Namespace) -> int:
 def run_decode(options: argparse.Namespace) -> int:
     """Print a captured payload; exit 1 if it is not one."""
     payload = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
-    try:
+    with suppress(ValueError):  # not hex: the bytes themselves
         payload = bytes.fromhex(payload.decode("ascii"))
-    except ValueError:
-        pass  # not hex: the bytes themselves
     wrong = False
     for line in lines(options.kind, payload, masked=True):
         wrong |= "error" in line

@@ -1,0 +1,54 @@
+"""What a collector's settings lead to: its database, the fleet, the broker and the passwords; and what time it is."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from collector.database import open_database
+from collector.settings import BrokerSettings, Settings, SettingsError, listed, secret
+from edge_agent.contract.device import Box
+from edge_agent.contract.fleet import read_fleet
+
+COLLECTOR = "collector"
+"""User name of the collector at the broker; no box is called so."""
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 in UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def database(settings: Settings) -> Engine:
+    """The collector's relational database, made if it is missing."""
+    folder = Path(settings.state)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+
+
+def password_file(settings: Settings) -> Path:
+    """The boxes' MQTT passwords."""
+    return Path(settings.state) / "boxes.passwords"
+
+
+def fleet(settings: Settings) -> dict[str, Box]:
+    """The fleet's boxes. Raises SettingsError if a file is wrong."""
+    boxes, mistakes = read_fleet(Path(settings.fleet))
+    if mistakes:
+        raise SettingsError(listed(mistakes))
+    return boxes
+
+
+def broker_access(settings: Settings) -> tuple[BrokerSettings, str | None]:
+    """Where the broker is and the collector's password for it; that of the embedded broker is made here."""
+    if isinstance(settings.broker, BrokerSettings):
+        return settings.broker, secret(settings.broker.password_file, "broker.password_file")
+    file = Path(settings.state) / "collector.password"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(24))
+    return BrokerSettings(host=settings.broker.host, port=settings.broker.port, user=COLLECTOR), file.read_text()
