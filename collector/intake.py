@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.live import Live
@@ -114,7 +115,7 @@ class Intake:
     @contextmanager
     def _client(self) -> Iterator[mqtt.Client]:
         loop = asyncio.get_running_loop()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self._broker.user, clean_session=True)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._broker.user, clean_session=True)
         client.username_pw_set(self._broker.user, self._password)
         if (tls := self._broker.tls) is not None:
             client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
@@ -150,6 +151,6 @@ class Intake:
             self._counters["messages_dropped_busy_total"] += 1
             return
         # the sinks quarantine what is too large; all of it need not be kept for that
-        payload = message.payload[: MAX_PACK_BYTES + 1]
+        payload = bytes(message.payload[: MAX_PACK_BYTES + 1])
         self._waiting.append(Message(message.topic, payload, self._now()))
         loop.call_soon_threadsafe(self._arrived.set)

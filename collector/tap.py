@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from collector.settings import load
 from collector.state import broker_access, database, now_ms
@@ -53,7 +54,7 @@ def run_tap(options: argparse.Namespace) -> int:
         Access(database(settings)).record(who, "tap", {"reason": options.plates_because}, now=now_ms())
     broker, password = broker_access(settings)
     waiting: queue.Queue[mqtt.MQTTMessage] = queue.Queue(1000)
-    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"{broker.user}-tap-{os.getpid()}")
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"{broker.user}-tap-{os.getpid()}")
     client.username_pw_set(broker.user, password)
     if broker.tls is not None:
         client.tls_set(ca_certs=broker.tls.ca, certfile=broker.tls.certificate, keyfile=broker.tls.key)
@@ -67,7 +68,7 @@ def run_tap(options: argparse.Namespace) -> int:
             message = waiting.get()
             topic = Topic.parse(message.topic)
             if options.device in (None, topic.device) and options.kind in (None, topic.kind):
-                for line in lines(topic.kind, message.payload, masked=not options.plates_because):
+                for line in lines(topic.kind, bytes(message.payload), masked=not options.plates_because):
                     print(msgspec.json.encode({"device": topic.device, **line}).decode(), flush=True)
                 shown += 1
     except KeyboardInterrupt:

@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run the agent of one box")
-    config_commands.add_file_argument(run)
+    run.add_argument("file", type=Path, metavar="FILE", help="the box's file, such as devices/air-01.yaml")
+    config_commands.add_set_argument(run)
     run.set_defaults(run=_run)
 
     check = commands.add_parser("check", help="name every mistake in device files")
@@ -50,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     from edge_agent import agent
 
-    asyncio.run(agent.run(load(Path(options.file), options.set)))
+    asyncio.run(agent.run(load(options.file, options.sets)))
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_agent import __version__
 from edge_agent.clock import Now, now_ms
@@ -110,7 +111,7 @@ class Uplink:
     @contextmanager
     def _client(self) -> Iterator[mqtt.Client]:
         loop = asyncio.get_running_loop()
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True)
         if self._password is not None:
             client.username_pw_set(self._device, self._password)
         if (tls := self._broker.tls) is not None:
@@ -121,7 +122,7 @@ class Uplink:
         client.on_connect = lambda _c, _u, _f, reason, _p: loop.call_soon_threadsafe(self._on_connect, client, reason)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: loop.call_soon_threadsafe(self._on_disconnect, reason)
         client.on_connect_fail = lambda _c, _u: loop.call_soon_threadsafe(self._on_disconnect, "no connection")
-        client.on_message = lambda _c, _u, message: loop.call_soon_threadsafe(self._on_receipt, message.payload)
+        client.on_message = lambda _c, _u, message: loop.call_soon_threadsafe(self._on_receipt, bytes(message.payload))
         client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
         client.loop_start()
         try:

@@ -1,0 +1,66 @@
+"""The ledger: what is stored, lost and missing always adds up, also over a restart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.database import open_database
+from collector.ledger import Ledger, Spans
+from edge_agent.contract.events import Lost
+from edge_agent.contract.runs import pack_runs
+
+
+def ledger_at(path: Path) -> Ledger:
+    return Ledger(open_database(f"sqlite:///{path}"))
+
+
+def test_holes_are_missing_until_they_are_filled_or_explained(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "l.sqlite")
+    ledger.enter([("air-01", 7, (1, 3), None), ("air-01", 7, (6, 2), None)])
+    (account,) = ledger.summary()
+    assert (account.highest, account.stored, account.lost, account.missing) == (7, 5, 0, 2)
+    assert account.missing_ranges == ((4, 5),)
+
+    ledger.enter([("air-01", 7, (4,), Lost(kind="health", reason="the outbox was full"))])
+    (account,) = ledger_at(tmp_path / "l.sqlite").summary()
+    assert (account.highest, account.stored, account.lost, account.missing) == (7, 5, 1, 1)
+    assert [(r.first, r.last, r.kind, r.reason) for r in account.lost_ranges] == [
+        (4, 4, "health", "the outbox was full")
+    ]
+
+
+def test_a_new_outbox_of_the_same_box_has_its_own_account(tmp_path: Path) -> None:
+    ledger = ledger_at(tmp_path / "l.sqlite")
+    ledger.enter([("air-01", 7, (1, 3), None), ("air-01", 8, (1,), None)])
+    assert not ledger.knows("air-01", 8, (2,))
+    assert [(a.outbox, a.highest) for a in ledger.summary()] == [(7, 3), (8, 1)]
+
+
+batches = st.lists(st.lists(st.sets(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4), max_size=6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(batches)
+def test_the_ledger_knows_exactly_what_was_entered(tmp_path_factory: object, batches: list[list[set[int]]]) -> None:
+    path = tmp_path_factory.mktemp("ledger") / "l.sqlite"  # type: ignore[attr-defined]
+    ledger, entered = ledger_at(path), set[int]()
+    for batch in batches:
+        ledger.enter([("sea-01", 1, pack_runs(sorted(numbers)), None) for numbers in batch])
+        entered |= set().union(*batch)
+    for book in (ledger, ledger_at(path)):
+        assert {n for n in range(1, 70) if book.knows("sea-01", 1, (n,))} == entered
+        for account in book.summary():
+            assert account.highest == account.stored + account.lost + account.missing == max(entered)
+
+
+@given(st.sets(st.integers(1, 40)), st.integers(1, 40), st.integers(0, 10))
+def test_spans_tell_what_they_lack(numbers: set[int], first: int, length: int) -> None:
+    spans = Spans((n, n) for n in numbers)
+    wanted = set(range(first, first + length + 1))
+    parts = spans.missing(first, first + length)
+    assert {n for a, b in parts for n in range(a, b + 1)} == wanted - numbers
+    assert spans.count() == len(numbers)
+    assert spans.covers(first, first + length) == (wanted <= numbers)

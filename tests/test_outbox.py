@@ -1,0 +1,199 @@
+"""The outbox: what put has returned is on disk, the cap holds, damage is survived and said."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from edge_agent.__main__ import main
+from edge_agent.contract.events import Heartbeat, PlateRead, Reading, Readings
+from edge_agent.contract.runs import numbers
+from edge_agent.outbox import Outbox, used_bytes
+
+AT = 1_795_000_000_000
+LARGE = 10**9
+
+
+def readings(i: int) -> Readings:
+    return Readings(at=AT + i, readings=(Reading(2, i),))
+
+
+def heartbeat(i: int) -> Heartbeat:
+    return Heartbeat(
+        at=AT + i,
+        uptime_s=i,
+        rss_kb=0,
+        cpu_ms=0,
+        outbox_events=0,
+        outbox_bytes=0,
+        oldest=None,
+        disk_free_mb=0,
+        counters={"padding": i},
+        faults=(),
+    )
+
+
+def plate(i: int) -> PlateRead:
+    return PlateRead(
+        at=AT + i,
+        text="68A12345",
+        raw="68A12345",
+        confidence=1.0,
+        char_confidence=(),
+        valid=True,
+        classes=("car",),
+        colour="white",
+        layout="one",
+        quad=(0,) * 8,
+        frame_size=(1, 1),
+        frames=1,
+        first=AT,
+        last=AT,
+        jpeg=os.urandom(5000),
+    )
+
+
+@asynccontextmanager
+async def opened(path: Path, max_bytes: int = LARGE) -> AsyncIterator[Outbox]:
+    outbox = Outbox.open(path, max_bytes)
+    try:
+        yield outbox
+    finally:
+        await outbox.close()
+
+
+async def test_numbers_rise_by_one_over_restarts_and_deletions(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.sqlite") as outbox:
+        assert await asyncio.gather(*(outbox.put(readings(i)) for i in range(5))) == [1, 2, 3, 4, 5]
+        await outbox.forget((1, 5))
+        first_id = outbox.id
+    async with opened(tmp_path / "o.sqlite") as outbox:
+        assert outbox.id == first_id
+        assert outbox.last_number == 5
+        assert await outbox.put(readings(6)) == 6
+        assert await outbox.read("readings", 0, LARGE, LARGE) == [(6, readings(6))]
+
+
+async def test_events_put_together_share_one_commit(tmp_path: Path) -> None:
+    async with opened(tmp_path / "o.sqlite") as outbox:
+        changes: list[None] = []
+        outbox.on_change = lambda: changes.append(None)
+        await asyncio.gather(*(outbox.put(readings(i)) for i in range(200)))
+        assert len(changes) < 20
+
+
+async def test_what_put_returned_survives_kill_9(tmp_path: Path) -> None:
+    """The child says a number only after put returned; every number it said must be on disk."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", PUT_FOR_EVER, str(tmp_path / "o.sqlite")], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    said = [int(child.stdout.readline()) for _ in range(60)]
+    os.kill(child.pid, signal.SIGKILL)
+    said += [int(line) for line in child.stdout.read().splitlines() if line.strip()]
+    child.wait()
+    async with opened(tmp_path / "o.sqlite") as outbox:
+        kept = [number for number, _ in await outbox.read("readings", 0, LARGE, LARGE)]
+    assert set(said) <= set(kept)
+    assert kept == list(range(1, len(kept) + 1))
+
+
+PUT_FOR_EVER = """
+import asyncio, sys
+from pathlib import Path
+from edge_agent.contract.events import Reading, Readings
+from edge_agent.outbox import Outbox
+
+async def main():
+    outbox = Outbox.open(Path(sys.argv[1]), 10**9)
+    for i in range(900):
+        print(await outbox.put(Readings(at=i, readings=(Reading(2, i),))), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_full_outbox_drops_the_oldest_of_the_least_important_and_says_so(tmp_path: Path) -> None:
+    cap = 700_000
+    async with opened(tmp_path / "o.sqlite", cap) as outbox:
+        for i in range(50):
+            await outbox.put(plate(i))
+        await asyncio.gather(*(outbox.put(heartbeat(i)) for i in range(3000)))
+        await asyncio.gather(*(outbox.put(readings(i)) for i in range(6000)))
+        lost = await outbox.lost()
+        plates = await outbox.read("plates", 0, LARGE, LARGE)
+        await outbox.forget_lost(lost[0].id)
+        still_lost = await outbox.lost()
+        assert (await outbox.waiting()).bytes <= cap
+    assert len(plates) == 50, "plates are dropped last"
+    assert lost[0].lost.kind == "health", "heartbeats are dropped first"
+    assert next(iter(numbers(lost[0].runs))) == 51, "the oldest first"
+    assert lost[0].id not in {entry.id for entry in still_lost}
+    with sqlite3.connect(tmp_path / "o.sqlite") as db:
+        kept = {row[0] for row in db.execute("SELECT number FROM events")}
+        assert used_bytes(db) <= cap
+        dropped = {number for row in lost for number in numbers(row.runs)}
+    assert kept | dropped == set(range(1, 9051)), "every number is kept or known to be lost"
+
+
+async def test_a_damaged_file_is_set_aside_and_the_box_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "o.sqlite"
+    async with opened(path) as outbox:
+        await asyncio.gather(*(outbox.put(readings(i)) for i in range(2000)))
+        first_id = outbox.id
+    damaged = bytearray(path.read_bytes())
+    damaged[8192:16384] = os.urandom(8192)
+    path.write_bytes(damaged)
+    async with opened(path) as outbox:
+        assert outbox.id != first_id
+        assert "damaged" in outbox.set_aside
+        assert await outbox.put(readings(1)) == 1
+    (aside,) = tmp_path.glob("o.damaged-????")
+    assert aside.read_bytes() == bytes(damaged)
+    assert main(["outbox", "verify", str(aside)]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
+async def test_an_empty_or_foreign_file_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "o.sqlite"
+    path.write_bytes(content)
+    async with opened(path) as outbox:
+        assert await outbox.put(readings(1)) == 1
+
+
+async def test_an_unreadable_event_is_reported_lost_and_the_others_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    async with opened(path) as outbox:
+        await asyncio.gather(*(outbox.put(readings(i)) for i in range(3)))
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE events SET body = x'c1' WHERE number = 2")
+    async with opened(path) as outbox:
+        assert [n for n, _ in await outbox.read("readings", 0, LARGE, LARGE)] == [1, 3]
+        assert [list(numbers(entry.runs)) for entry in await outbox.lost()] == [[2]]
+
+
+async def test_commands_show_what_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "o.sqlite"
+    async with opened(path) as outbox:
+        await asyncio.gather(*(outbox.put(readings(i)) for i in range(3)))
+        assert main(["outbox", "status", str(path)]) == 0, "also while the agent runs"
+    assert "waiting   3 events" in capsys.readouterr().out
+    assert main(["outbox", "inspect", str(path), "--last", "1"]) == 0
+    assert capsys.readouterr().out == '{"number":3,"kind":"readings","at":1795000000002,"readings":{"pm2_5":0.2}}\n'
+    assert main(["outbox", "verify", str(path)]) == 0
+    assert "3 events are readable, 0 findings" in capsys.readouterr().out
+    assert main(["outbox", "export", str(path), "--to", str(tmp_path / "out.jsonl")]) == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+    assert main(["outbox", "status", str(tmp_path / "none.sqlite")]) == 78
