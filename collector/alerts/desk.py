@@ -63,6 +63,13 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     seen: Sighting
 
+    @property
+    def compared(self) -> str:
+        """The characters that `differences` count: those that the reader saw, or where they do not fit, the text."""
+        raw = normal(self.seen.raw)
+        fits = all(raw[d.position : d.position + 1] == d.read for d in self.differences)
+        return raw if fits else normal(self.seen.text)
+
 
 class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     """What a retention run deleted."""
@@ -171,9 +178,13 @@ class PlateDesk:
             seen=seen,
         )
 
+    def uncertain(self, percent: int | None) -> bool:
+        """Whether a character is too weak to rely on."""
+        return percent is not None and percent < self._sure_character
+
     def doubts(self, seen: Sighting) -> tuple[Doubt, ...]:
         """Every reason not to trust a read without its picture."""
-        weak = any(percent < self._sure_character for percent in seen.details.char_confidence)
+        weak = any(self.uncertain(percent) for percent in seen.details.char_confidence)
         reasons: tuple[tuple[Doubt, bool], ...] = (
             ("low_confidence", seen.confidence < self._sure),
             ("weak_character", weak),

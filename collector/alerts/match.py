@@ -21,6 +21,8 @@ from typing import Literal
 
 import msgspec
 
+from collector.bilingual import BilingualError
+
 Kind = Literal["exact", "wildcard", "lookalike"]
 
 ALIKE_PAIRS = (
@@ -71,8 +73,8 @@ def _folds() -> dict[int, str]:
 _FOLDS = _folds()
 
 
-class PatternError(ValueError):
-    """A pattern that cannot be watched; the text says why, in Vietnamese and English."""
+class PatternError(BilingualError):
+    """A pattern that cannot be watched."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,17 +104,18 @@ def normal_pattern(text: str) -> str:
     pattern = re.sub(r"\*+", "*", normal(text))
     if not _PATTERN.fullmatch(pattern):
         raise PatternError(
-            f"Mẫu biển số {text[:40]!r} chỉ được có chữ cái, chữ số, * và ?. "
-            "/ The plate pattern may hold only letters, digits, * and ?."
+            f"Mẫu biển số {text[:40]!r} chỉ được có chữ cái, chữ số, * và ?.",
+            f"The plate pattern {text[:40]!r} may hold only letters, digits, * and ?.",
         )
     if len(pattern) > MAX_PATTERN:
         raise PatternError(
-            f"Mẫu biển số dài quá {MAX_PATTERN} ký tự. / The plate pattern is longer than {MAX_PATTERN} characters."
+            f"Mẫu biển số dài quá {MAX_PATTERN} ký tự.",
+            f"The plate pattern is longer than {MAX_PATTERN} characters.",
         )
     if sum(c not in "*?" for c in pattern) < MIN_LITERALS:
         raise PatternError(
-            f"Mẫu biển số cần ít nhất {MIN_LITERALS} chữ hoặc số, nếu không sẽ theo dõi mọi người. "
-            f"/ The plate pattern needs at least {MIN_LITERALS} letters or digits, else it would watch everybody."
+            f"Mẫu biển số cần ít nhất {MIN_LITERALS} chữ hoặc số, nếu không sẽ theo dõi mọi người.",
+            f"The plate pattern needs at least {MIN_LITERALS} letters or digits, else it would watch everybody.",
         )
     return pattern
 

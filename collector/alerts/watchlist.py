@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection, Row
 
 from collector.alerts.match import Matcher, normal_pattern
+from collector.bilingual import BilingualError
 from collector.database import METADATA
 
 MAX_DAYS = 366
@@ -44,8 +45,8 @@ WATCHLIST = Table(
 )
 
 
-class WatchlistError(ValueError):
-    """An entry that cannot be made; the text says why, in Vietnamese and English."""
+class WatchlistError(BilingualError):
+    """An entry that cannot be made."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,12 +81,12 @@ class Watchlist:
         pattern = normal_pattern(pattern)
         if not reason.strip() or not officer.strip():
             raise WatchlistError(
-                "Cần ghi lý do và cán bộ chịu trách nhiệm. / A reason and the responsible officer are needed."
+                "Cần ghi lý do và cán bộ chịu trách nhiệm.", "A reason and the responsible officer are needed."
             )
         if not now < expires <= now + MAX_DAYS * _DAY_MS:
             raise WatchlistError(
-                f"Hạn theo dõi phải ở tương lai và trong vòng {MAX_DAYS} ngày. "
-                f"/ The entry must expire in the future and within {MAX_DAYS} days."
+                f"Hạn theo dõi phải ở tương lai và trong vòng {MAX_DAYS} ngày.",
+                f"The entry must expire in the future and within {MAX_DAYS} days.",
             )
         values = {"pattern": pattern, "reason": reason.strip(), "officer": officer.strip()}
         with self._engine.begin() as connection:

@@ -1,0 +1,260 @@
+"""The live picture: what the boxes are doing now, in memory, and who is told when it changes.
+
+The intake tells it what came in, from the event loop and after the commit; pages and streams subscribe. Nothing here
+grows with time: one entry for each box of the fleet and each registered quantity, and short lists of the last
+plates and alerts. A subscriber that does not keep up is dropped and starts again from the whole picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from collector.alerts.desk import Alert
+from collector.alerts.sightings import Sighting
+from edge_agent.contract.device import Box
+from edge_agent.contract.events import BoxStatus
+
+State = Literal["online", "late", "offline", "never"]
+Topic = Literal["devices", "readings", "plates", "alerts"]
+
+LAST_PLATES = 12
+LAST_ALERTS = 20
+QUEUE = 256
+"""Changes that a subscriber may be behind before it is dropped."""
+
+
+class LatestReading(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest value of one quantity: `at` in milliseconds UTC, value in the registry's unit, QARTOD flag."""
+
+    quantity: str
+    at: int
+    value: float | None
+    flag: int
+
+
+class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
+    """One box as it is now; times are milliseconds UTC."""
+
+    box: Box
+    state: State
+    seen: int | None
+    """Time of the newest event."""
+    late_s: int
+    """How much later than expected the newest event is; 0 while in time."""
+    version: str = ""
+
+
+class StationState(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest readings of one box, in the order in which they first came."""
+
+    box: Box
+    readings: tuple[LatestReading, ...]
+
+
+Item = DeviceState | StationState | Sighting | Alert
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that changed, as it is now."""
+
+    topic: Topic
+    item: Item
+
+
+class Subscription:
+    """Changes of some topics, in order, until `ended`: the subscriber was too slow, or the collector stops."""
+
+    def __init__(self, topics: frozenset[Topic], size: int) -> None:
+        self.topics = topics
+        self.ended = False
+        self._queue: asyncio.Queue[Change | None] = asyncio.Queue(size + 1)
+
+    def offer(self, change: Change) -> bool:
+        """Put a change in; False if there is no room (the last place is kept for the end)."""
+        if self._queue.qsize() >= self._queue.maxsize - 1:
+            return False
+        self._queue.put_nowait(change)
+        return True
+
+    def end(self) -> None:
+        """Wake the subscriber for the last time."""
+        if not self.ended:
+            self.ended = True
+            self._queue.put_nowait(None)
+
+    async def next(self, timeout_s: float) -> Change | None:
+        """The next change; None if there was none in time or, with `ended` set, no more will come."""
+        try:
+            return await asyncio.wait_for(self._queue.get(), timeout_s)
+        except TimeoutError:
+            return None
+
+
+class _Device:
+    def __init__(self, box: Box, expected_s: int) -> None:
+        self.box = box
+        self.expected_s = expected_s
+        self.at: int | None = None
+        self.received: int | None = None
+        self.status: BoxStatus | None = None
+        self.status_received = 0
+        self.readings: dict[str, LatestReading] = {}
+        self.shown: DeviceState | None = None
+
+
+class Live:
+    """The picture. Not for threads: everything is called from the event loop."""
+
+    def __init__(
+        self,
+        fleet: Mapping[str, Box],
+        *,
+        now: Callable[[], int],
+        expected_s: Mapping[str, int] | None = None,
+        default_expected_s: int = 180,
+    ) -> None:
+        """Expect an event of each box at least every `expected_s` (by device) or `default_expected_s` seconds."""
+        expected = expected_s or {}
+        self._now = now
+        self._devices = {
+            name: _Device(box, expected.get(name, default_expected_s)) for name, box in sorted(fleet.items())
+        }
+        self._plates: deque[Sighting] = deque(maxlen=LAST_PLATES)
+        self._alerts: deque[Alert] = deque(maxlen=LAST_ALERTS)
+        self._subscriptions: set[Subscription] = set()
+        self.dropped_subscribers = 0
+
+    # what the intake tells
+
+    def saw(self, device: str, at_ms: int, received_ms: int) -> None:
+        """A pack came: `at_ms` is the time of its newest event. Boxes that are not of the fleet are left out."""
+        known = self._devices.get(device)
+        if known is not None:
+            # a box whose clock runs ahead must not look punctual for ever
+            known.at = max(known.at or 0, min(at_ms, received_ms))
+            known.received = received_ms
+            self._refresh(known)
+
+    def status(self, device: str, status: BoxStatus) -> None:
+        """A box, or its last will, said whether it is connected."""
+        known = self._devices.get(device)
+        if known is not None:
+            known.status, known.status_received = status, self._now()
+            self._refresh(known)
+
+    def readings(self, box: Box, latest: Iterable[LatestReading]) -> None:
+        """Flagged values came; older ones than those shown are left out."""
+        known = self._devices.get(box.device)
+        if known is None:
+            return
+        newer = [r for r in latest if r.quantity not in known.readings or r.at >= known.readings[r.quantity].at]
+        if newer:
+            known.readings |= {reading.quantity: reading for reading in newer}
+            self._publish("readings", _station(known))
+
+    def plates(self, sightings: Iterable[Sighting]) -> None:
+        """Plates came; what is shown already is left out, and so is an old backlog, lest it hide the present."""
+        shown = {sighting.id for sighting in self._plates}
+        for sighting in sightings:
+            old = len(self._plates) == LAST_PLATES and sighting.at < min(other.at for other in self._plates)
+            if sighting.id not in shown and not old:
+                shown.add(sighting.id)
+                self._plates.append(sighting)
+                self._publish("plates", sighting)
+
+    def alerts(self, alerts: Iterable[Alert]) -> None:
+        """New alerts were raised; what is shown already is left out."""
+        shown = {alert.id for alert in self._alerts}
+        for alert in alerts:
+            if alert.id not in shown:
+                shown.add(alert.id)
+                self._alerts.append(alert)
+                self._publish("alerts", alert)
+
+    # what pages ask
+
+    def devices(self) -> list[DeviceState]:
+        """Every box of the fleet, by name."""
+        return [self._state(known) for known in self._devices.values()]
+
+    def stations(self) -> list[StationState]:
+        """Every box that has given readings, by name."""
+        return [_station(known) for known in self._devices.values() if known.readings]
+
+    def last_plates(self) -> list[Sighting]:
+        """The last plates, the newest first."""
+        return list(reversed(self._plates))
+
+    def last_alerts(self) -> list[Alert]:
+        """The last alerts, the newest first."""
+        return list(reversed(self._alerts))
+
+    def subscribe(self, topics: Iterable[Topic], size: int = QUEUE) -> Subscription:
+        """Be told of changes from now on; `unsubscribe` in the end."""
+        subscription = Subscription(frozenset(topics), size)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Be told no more."""
+        self._subscriptions.discard(subscription)
+
+    @property
+    def subscribers(self) -> int:
+        """How many are being told."""
+        return len(self._subscriptions)
+
+    def sweep(self) -> None:
+        """Look at the clock: a box that says nothing becomes late without any event. Call it every few seconds."""
+        for known in self._devices.values():
+            self._refresh(known)
+
+    def close(self) -> None:
+        """End every subscription, so that a server can stop."""
+        for subscription in self._subscriptions:
+            subscription.end()
+        self._subscriptions.clear()
+
+    def _refresh(self, known: _Device) -> None:
+        state = self._state(known)
+        shown = known.shown
+        # the page shows lateness in minutes and the time of the last event to the second
+        if shown is None or (shown.state, shown.seen, shown.late_s // 60) != (
+            state.state,
+            state.seen,
+            state.late_s // 60,
+        ):
+            known.shown = state
+            self._publish("devices", state)
+
+    def _state(self, known: _Device) -> DeviceState:
+        status = known.status
+        # a box that connected and then never sent anything is late too
+        since = known.status_received if known.at is None and status is not None else known.at
+        late_s = 0 if since is None else max(0, (self._now() - since) // 1000 - known.expected_s)
+        state: State = "online"
+        if status is not None and not status.online and (known.received or 0) <= known.status_received:
+            state = "offline"
+        elif late_s:
+            state = "late"
+        elif since is None:
+            state = "never"
+        version = "" if status is None else status.version
+        return DeviceState(box=known.box, state=state, seen=known.at, late_s=late_s, version=version)
+
+    def _publish(self, topic: Topic, item: Item) -> None:
+        change = Change(topic=topic, item=item)
+        for subscription in list(self._subscriptions):
+            if topic in subscription.topics and not subscription.offer(change):
+                self._subscriptions.discard(subscription)
+                subscription.end()
+                self.dropped_subscribers += 1
+
+
+def _station(known: _Device) -> StationState:
+    return StationState(box=known.box, readings=tuple(known.readings.values()))

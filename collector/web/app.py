@@ -1,0 +1,73 @@
+"""The web application: which paths there are, who may take them, and its life beside the intake."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from aiohttp import web
+
+from collector.web import measurements, page, police
+from collector.web.context import CONTEXT, Context
+from collector.web.guard import MAX_BODY, ROUTE_OF, Route, dress, guard
+
+SWEEP_S = 2.0
+
+ROUTES = (
+    Route(method="GET", path="/healthz", handler=measurements.healthz, public=True),
+    Route(method="GET", path="/login", handler=page.login_form, public=True),
+    Route(method="POST", path="/login", handler=page.login, public=True),
+    Route(method="POST", path="/logout", handler=page.logout, page=True),
+    Route(method="GET", path="/", handler=page.page, page=True),
+    Route(method="GET", path="/live", handler=page.live),
+    Route(method="GET", path="/metrics", handler=measurements.metrics, right="metrics"),
+    Route(method="GET", path="/api/v1/devices", handler=measurements.devices, right="devices"),
+    Route(method="GET", path="/api/v1/readings", handler=measurements.readings, right="readings"),
+    Route(method="GET", path="/api/v1/ledger", handler=measurements.ledger, right="ledger"),
+    Route(method="GET", path="/api/v1/plates", handler=police.plates, right="plates"),
+    Route(method="GET", path="/api/v1/plates/{id}/picture", handler=police.picture, right="plates"),
+    Route(method="GET", path="/api/v1/alerts", handler=police.alerts, right="alerts"),
+    Route(method="GET", path="/api/v1/alerts/stream", handler=police.alert_stream, right="alerts"),
+    Route(method="GET", path="/api/v1/watchlist", handler=police.watchlist, right="watchlist"),
+    Route(method="POST", path="/api/v1/watchlist", handler=police.watch, right="watchlist"),
+    Route(method="DELETE", path=r"/api/v1/watchlist/{id:\d{1,9}}", handler=police.unwatch, right="watchlist"),
+)
+"""Every path but `/static/`."""
+
+
+def make_app(context: Context) -> web.Application:
+    """The application, ready for an `AppRunner`; the live picture begins with the last plates and alerts kept."""
+    app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
+    app[CONTEXT] = context
+    app[ROUTE_OF] = {}
+    for route in ROUTES:
+        resource = app.router.add_route(route.method, route.path, route.handler).resource
+        assert resource is not None
+        app[ROUTE_OF][route.method, resource.canonical] = route
+    app.router.add_static("/static/", page.HERE / "static")
+    app.on_response_prepare.append(dress)
+    app.on_shutdown.append(_end_streams)
+    app.cleanup_ctx.append(_keep_current)
+    return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[CONTEXT].live.close()
+
+
+async def _keep_current(app: web.Application) -> AsyncIterator[None]:
+    context = app[CONTEXT]
+    context.live.plates(reversed(await asyncio.to_thread(context.desk.plates, limit=12)))
+    context.live.alerts(reversed(await asyncio.to_thread(context.desk.alerts, limit=20)))
+    sweeping = asyncio.create_task(_sweep(context), name="sweep")
+    yield
+    sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping
+
+
+async def _sweep(context: Context) -> None:
+    while True:
+        context.live.sweep()
+        await asyncio.sleep(SWEEP_S)

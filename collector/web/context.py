@@ -1,0 +1,82 @@
+"""What the web part is given by the rest of the collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from collector.alerts.desk import PlateDesk
+from collector.ledger import Account
+from collector.live import Live
+from collector.stores import ReadingRow, Series
+from collector.web.access import Access, Who
+from edge_agent.contract.device import Box
+
+
+class ReadingsStore(Protocol):
+    """The part of a store that the web part reads; blocks and may raise StoreError."""
+
+    def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
+        """Samples, or buckets of `every_ms`, in order of time; the first `limit` of them."""
+
+
+class LedgerSummary(Protocol):
+    """The part of the ledger that the web part reads; blocks."""
+
+    def summary(self) -> list[Account]:
+        """Every outbox, by device."""
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that handlers use."""
+
+    fleet: Mapping[str, Box]
+    live: Live
+    store: ReadingsStore
+    desk: PlateDesk
+    access: Access
+    ledger: LedgerSummary
+    counters: Mapping[str, float]
+    """What was counted since the start, by name; `packs.plates` is the count of one kind."""
+    now: Callable[[], int]
+    """Milliseconds UTC."""
+
+
+CONTEXT = web.AppKey("context", Context)
+WHO = "who"
+"""Where the guard puts who asks."""
+
+
+def who(request: web.Request) -> Who:
+    """Who asks; only behind the guard."""
+    found = request[WHO]
+    assert isinstance(found, Who)
+    return found
+
+
+class Refusal(Exception):
+    """An answer that says no, why, and what to do; each text in Vietnamese and English."""
+
+    def __init__(self, status: int, error: tuple[str, str], todo: tuple[str, str]) -> None:
+        super().__init__(error[1])
+        self.status = status
+        self.error = error
+        self.todo = todo
+
+    def response(self) -> web.Response:
+        """The refusal as JSON."""
+        body = {"error": _tongues(self.error), "what_to_do": _tongues(self.todo)}
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else None
+        return web.json_response(body=msgspec.json.encode(body), status=self.status, headers=headers)
+
+
+def _tongues(text: tuple[str, str]) -> dict[str, str]:
+    return {"vi": text[0], "en": text[1]}
+
+
+def json(value: Any, status: int = 200) -> web.Response:
+    """A JSON answer of structs and plain values."""
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")

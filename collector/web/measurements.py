@@ -1,0 +1,109 @@
+"""The API of boxes and measured values: devices, readings, ledger, metrics, health."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from aiohttp import web
+
+from collector.stores import Series
+from collector.web import tables
+from collector.web.access import Role
+from collector.web.context import CONTEXT, Context, Refusal, json, who
+from collector.web.metrics import counters, labelled, render
+from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_time
+from edge_agent.contract.device import Box
+from edge_agent.contract.quantities import BY_NAME
+
+MAX_ROWS = 100_000
+DAY_MS = 86_400_000
+
+
+def concerns(role: Role, box: Box) -> bool:
+    """Whether a role has to do with a box: police with cameras, environmental officers with stations."""
+    if role == "police":
+        return box.camera
+    return box.medium is not None if role == "officer" else True
+
+
+async def healthz(_request: web.Request) -> web.Response:
+    """Answer that the process serves; nothing else is told without a token."""
+    return web.Response(text="ok\n")
+
+
+async def devices(request: web.Request) -> web.Response:
+    """Every box that concerns the role, with its state and lateness."""
+    context, role = request.app[CONTEXT], who(request).role
+    return json([tables.device(state) for state in context.live.devices() if concerns(role, state.box)])
+
+
+async def ledger(request: web.Request) -> web.Response:
+    """Stored, lost and missing events by box and outbox."""
+    return json(await asyncio.to_thread(request.app[CONTEXT].ledger.summary))
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """Counters in Prometheus' text format.
+
+    A token is needed also from this machine: behind a reverse proxy every caller seems to come from it.
+    """
+    values = await asyncio.to_thread(_metrics, request.app[CONTEXT])
+    return web.Response(text=render(values), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def _metrics(context: Context) -> dict[str, float]:
+    states = Counter({"online": 0, "late": 0, "offline": 0, "never": 0})
+    states.update(state.state for state in context.live.devices())
+    accounts = context.ledger.summary()
+    values = counters(dict(context.counters))
+    values |= labelled("devices", "state", sorted(states.items()))
+    for what in ("stored", "lost", "missing"):
+        values[f"events_{what}"] = sum(getattr(account, what) for account in accounts)
+    values["live_subscribers"] = context.live.subscribers
+    values["live_subscribers_dropped_total"] = context.live.dropped_subscribers
+    return values
+
+
+async def readings(request: web.Request) -> web.Response:
+    """Values of one quantity of one station: as measured, or with `every` the means of buckets."""
+    context, query = request.app[CONTEXT], parse_query(request.query, ReadingsQuery)
+    stations = [name for name, box in context.fleet.items() if box.medium is not None]
+    known(query.station, stations, ("trạm", "station"))
+    known(query.quantity, BY_NAME, ("thông số", "quantity"))
+    stop = parse_time(query.stop, "stop") or context.now() + 1
+    start = parse_time(query.start, "start")
+    start = stop - DAY_MS if start is None else start
+    if start >= stop:
+        raise Refusal(
+            400,
+            ("Thời điểm bắt đầu phải trước thời điểm kết thúc.", "The start must be before the stop."),
+            ("Đổi start hoặc stop.", "Change start or stop."),
+        )
+    every = None if query.every is None else parse_span(query.every)
+    box = context.fleet[query.station]
+    assert box.medium is not None
+    series = Series(measurement=box.medium, station=box.device, quantity=query.quantity, start=start, stop=stop)
+    rows = await asyncio.to_thread(context.store.readings, series, every, MAX_ROWS + 1)
+    if len(rows) > MAX_ROWS:
+        raise Refusal(
+            413,
+            (f"Hơn {MAX_ROWS} dòng.", f"More than {MAX_ROWS} rows."),
+            ("Chọn khoảng ngắn hơn, hoặc thêm every=1h.", "Ask for less time, or add every=1h."),
+        )
+    quantity = BY_NAME[query.quantity]
+    names = ("at", "value", "flag", "status", *(() if every is None else ("n", "of")))
+    table = [(iso(row.at), *(getattr(row, name) for name in names[1:])) for row in rows]
+    if query.format == "csv":
+        return tables.csv_response(f"{query.station}-{query.quantity}", names, table)
+    return json(
+        {
+            "station": query.station,
+            "quantity": query.quantity,
+            "unit": quantity.unit,
+            "start": iso(start),
+            "stop": iso(stop),
+            "every": query.every,
+            "rows": [dict(zip(names, row, strict=True)) for row in table],
+        }
+    )

@@ -1,0 +1,155 @@
+"""What callers give: query parameters, times, spans and bodies, checked before anything is done with them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from collector.web.context import Refusal
+
+T = TypeVar("T")
+
+LOCAL = timezone(timedelta(hours=7))
+"""Phú Quốc has no summer time."""
+MAX_MS = 4_102_444_800_000
+_SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
+_SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LOST_PLUS = re.compile(r" (\d\d:\d\d)$")
+
+
+class ReadingsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/readings`."""
+
+    station: str
+    quantity: str
+    start: str | None = None
+    stop: str | None = None
+    every: str | None = None
+    format: Literal["json", "csv"] = "json"
+
+
+class PlatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/plates`; `plate` may hold `*` and `?`."""
+
+    plate: Annotated[str, msgspec.Meta(max_length=24)] | None = None
+    camera: str | None = None
+    site: str | None = None
+    start: str | None = None
+    stop: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    format: Literal["json", "csv"] = "json"
+
+
+class AlertsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/alerts`."""
+
+    start: str | None = None
+    stop: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class WatchlistQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/watchlist`: also entries that are no longer in use?"""
+
+    all: bool = False
+
+
+class NewEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Body of `POST /api/v1/watchlist`."""
+
+    pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    expires: Annotated[str, msgspec.Meta(max_length=40)]
+    officer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    """Who answers for it; left out, the token's holder."""
+
+
+def parse_query(query: Mapping[str, str], kind: type[T]) -> T:
+    """Query parameters as a struct. Raises Refusal."""
+    try:
+        return msgspec.convert(dict(query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        names = ", ".join(field.name for field in msgspec.structs.fields(kind))  # type: ignore[arg-type]
+        raise Refusal(
+            400,
+            (f"Tham số không đúng: {error}", f"Wrong parameter: {error}"),
+            (f"Các tham số có thể dùng: {names}.", f"The parameters are: {names}."),
+        ) from None
+
+
+def parse_body(body: bytes, kind: type[T]) -> T:
+    """A JSON body as a struct. Raises Refusal."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fields = ", ".join(f.name + ("" if f.required else "?") for f in msgspec.structs.fields(kind))  # type: ignore[arg-type]
+        raise Refusal(
+            400,
+            (f"Nội dung không đúng: {error}", f"Wrong content: {error}"),
+            (f"Gửi một đối tượng JSON có các trường: {fields}.", f"Send a JSON object with the fields: {fields}."),
+        ) from None
+
+
+def parse_time(text: str | None, name: str) -> int | None:
+    """ISO 8601 with a zone, in milliseconds UTC; None for None. Raises Refusal."""
+    if text is None:
+        return None
+    ms = _milliseconds(text)
+    if ms is None:
+        quoted = f"{name}={text[:40]!r}"
+        raise Refusal(
+            400,
+            (f"{quoted} không phải thời điểm có múi giờ.", f"{quoted} is not a time with a zone."),
+            (
+                "Viết như 2026-11-22T07:00:00Z hoặc 2026-11-22T14:00:00+07:00.",
+                "Write it like 2026-11-22T07:00:00Z or 2026-11-22T14:00:00+07:00.",
+            ),
+        )
+    return ms
+
+
+def _milliseconds(text: str) -> int | None:
+    try:
+        # an unescaped + in an address arrives as a space
+        moment = datetime.fromisoformat(_LOST_PLUS.sub(r"+\1", text))
+        ms = round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+    return ms if moment.tzinfo is not None and 0 <= ms < MAX_MS else None
+
+
+def parse_span(text: str) -> int:
+    """`30s`, `15m`, `1h`, `7d` in milliseconds. Raises Refusal."""
+    match = _SPAN.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise Refusal(
+            400,
+            (f"{text[:20]!r} không phải khoảng thời gian.", f"{text[:20]!r} is not a span of time."),
+            ("Viết như 30s, 15m, 1h hoặc 7d.", "Write it like 30s, 15m, 1h or 7d."),
+        )
+    return int(match[1]) * _SPAN_MS[match[2]]
+
+
+def known(name: str, names: Iterable[str], what: tuple[str, str]) -> None:
+    """Refuse a name that is not among `names`, with those that were probably meant."""
+    all_names = list(names)
+    if name in all_names:
+        return
+    close = difflib.get_close_matches(name, all_names, 3, 0.5) or all_names[:3]
+    raise Refusal(
+        404,
+        (f"Không có {what[0]} {name[:40]!r}.", f"There is no {what[1]} {name[:40]!r}."),
+        (f"Có phải bạn muốn: {', '.join(close)}?", f"Did you mean: {', '.join(close)}?"),
+    )
+
+
+def iso(ms: int | None) -> str | None:
+    """Milliseconds UTC as ISO 8601 in UTC, to the millisecond."""
+    if ms is None:
+        return None
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

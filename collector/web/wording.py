@@ -1,0 +1,113 @@
+"""The words, signs and numbers of the page: Vietnamese first, English beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from collector.alerts.desk import Alert
+from collector.alerts.match import normal
+from collector.live import DeviceState, LatestReading
+from collector.web.query import LOCAL
+from edge_agent.contract.quantities import BY_NAME
+
+
+class Words(NamedTuple):
+    """A sign and its meaning; a state is never shown by its colour alone."""
+
+    sign: str
+    vi: str
+    en: str
+
+
+STATES = {
+    "online": Words("●", "hoạt động", "online"),
+    "late": Words("◐", "chậm", "late"),
+    "offline": Words("○", "mất kết nối", "offline"),
+    "never": Words("–", "chưa thấy", "not seen yet"),
+}
+FLAGS = {
+    1: Words("✓", "đạt", "pass"),
+    2: Words("·", "chưa đánh giá", "not evaluated"),
+    3: Words("?", "nghi ngờ", "suspect"),
+    4: Words("✕", "không đạt", "fail"),
+    9: Words("∅", "thiếu", "missing"),
+}
+"""QARTOD's flags."""
+KINDS = {
+    "exact": Words("=", "Khớp đúng", "Exact match"),
+    "wildcard": Words("*", "Khớp mẫu", "Pattern match"),
+    "lookalike": Words("≈", "Gần giống, chưa xác nhận", "Look-alike, not confirmed"),
+}
+DOUBTS = {
+    "low_confidence": Words("!", "độ tin cậy thấp", "low confidence"),
+    "weak_character": Words("!", "có ký tự không chắc", "uncertain character"),
+    "invalid": Words("!", "không đúng mẫu biển số", "not a valid plate"),
+    "repaired": Words("!", "đã sửa theo quy tắc", "repaired by rule"),
+    "rendered": Words("!", "hình dựng", "rendered"),
+}
+COLOURS = {
+    "white": Words("", "nền trắng", "white"),
+    "yellow": Words("", "nền vàng", "yellow"),
+    "blue": Words("", "nền xanh", "blue"),
+    "red": Words("", "nền đỏ", "red"),
+    "unknown": Words("", "chưa rõ màu", "colour unknown"),
+}
+ROLE_NAMES = {
+    "technician": Words("", "Kỹ thuật viên", "Technician"),
+    "officer": Words("", "Cán bộ môi trường", "Environmental officer"),
+    "police": Words("", "Công an", "Police"),
+    "operator": Words("", "Vận hành", "Operator"),
+}
+MEDIA = {
+    "air": Words("", "Không khí", "Air"),
+    "drinking_water": Words("", "Nước sinh hoạt", "Drinking water"),
+    "wastewater": Words("", "Nước thải", "Wastewater"),
+    "seawater": Words("", "Nước biển", "Seawater"),
+}
+
+
+def clock(ms: int | None, now: int) -> str:
+    """Local time of day, with the date where it is not today's."""
+    if ms is None:
+        return "–"
+    moment, today = (datetime.fromtimestamp(t / 1000, LOCAL) for t in (ms, now))
+    return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%d/%m/%Y %H:%M:%S")
+
+
+def date(ms: int) -> str:
+    """Local day and time to the minute."""
+    return datetime.fromtimestamp(ms / 1000, LOCAL).strftime("%d/%m/%Y %H:%M")
+
+
+def lateness(state: DeviceState) -> Words:
+    """How late a box is, in the largest unit that fits."""
+    minutes = state.late_s // 60
+    for size, vi, en in ((1440, "ngày", "d"), (60, "giờ", "h"), (1, "phút", "min")):
+        if minutes >= size:
+            return Words("", f"trễ {minutes // size} {vi}", f"{minutes // size} {en} late")
+    return Words("", "trễ dưới 1 phút", "under 1 min late") if state.late_s else Words("", "", "")
+
+
+def value(reading: LatestReading) -> str:
+    """The value at its quantity's resolution, with a comma as Vietnamese readers write it."""
+    if reading.value is None:
+        return "–"
+    decimals = BY_NAME[reading.quantity].decimals
+    return f"{reading.value:,.{decimals}f}".translate({ord(","): ".", ord("."): ","})
+
+
+def percent(share: float) -> str:
+    """A share of 1 in per cent, never rounded up to certainty."""
+    return f"{min(int(share * 100), 100)} %"
+
+
+def marked(alert: Alert) -> list[tuple[str, str | None]]:
+    """The plate of an alert by character, with the character that is looked for where it is another one."""
+    watched = {difference.position: difference.watched for difference in alert.differences}
+    return [(character, watched.get(i)) for i, character in enumerate(alert.compared)]
+
+
+def repaired(text: str, raw: str) -> bool:
+    """Whether the text is not what the reader saw."""
+    return normal(text) != normal(raw)
