@@ -1,0 +1,217 @@
+"""The embedded store: one DuckDB file, one wide table for each measurement.
+
+    SELECT time, pm2_5, pm2_5_flag FROM air WHERE station = 'air-01' ORDER BY time DESC LIMIT 10
+
+`time` is a TIMESTAMP in UTC. Columns come as fields appear. The primary key is (station, time), (camera, time) and so
+on; it is what makes a point that comes again harmless. Writes are whole columns in one transaction: row by row DuckDB
+takes 600 points a second, so it takes more than 100,000.
+
+Writes and `forget` belong to one thread; queries may run in any thread beside it, each on a cursor of its own that
+sees the last commit. A second process cannot open the file while the collector runs: use the HTTP API or `export`.
+"""
+
+# ruff: noqa: S608 - SQL takes names as text: they are checked columns of ours; whatever a user gives is a parameter
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from collector.points import PLATES, Frame
+from collector.stores import LOCAL_MS, LatestRow, PlateRow, ReadingRow, Series, StoreError
+from collector.stores.stack import Stacked, stack
+from edge_agent.contract.quantities import BY_NAME, MEDIA
+
+log = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TYPES = {"f": "DOUBLE", "u": "UTINYINT", "i": "BIGINT", "b": "BOOLEAN", "O": "VARCHAR"}
+
+
+class DuckStore:
+    """A store in the file `path`, which is made if it is missing; `:memory:` for none. See `Store`.
+
+    memory_mb bounds DuckDB's own memory, threads its processor use.
+    """
+
+    def __init__(self, path: Path | str, *, memory_mb: int = 1024, threads: int = 1) -> None:
+        self._path = str(path)
+        try:
+            self._db = duckdb.connect(self._path, config={"threads": threads, "memory_limit": f"{memory_mb}MB"})
+            self._queries = self._db.cursor()
+            rows = self._db.execute(
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'main'"
+            ).fetchall()
+        except duckdb.Error as error:
+            raise StoreError(f"{self._path} cannot be opened: {error}") from error
+        self._columns: dict[str, set[str]] = {}
+        for table, column in rows:
+            self._columns.setdefault(table, set()).add(column)
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Store all points in one transaction; all of them or none."""
+        together: dict[tuple[str, tuple[str, ...]], list[Frame]] = {}
+        for frame in frames:
+            if len(frame.at):
+                together.setdefault((frame.measurement, tuple(frame.tags)), []).append(frame)
+        known = {table: columns.copy() for table, columns in self._columns.items()}
+        try:
+            self._db.execute("BEGIN")
+            for (measurement, tags), alike in together.items():
+                self._insert(measurement, tags, stack(alike))
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            self._columns = known
+            self._roll_back()
+            if isinstance(error, duckdb.Error):
+                raise StoreError(f"{self._path} did not take {len(frames)} frames: {error}") from error
+            raise
+
+    def _roll_back(self) -> None:
+        try:
+            self._db.execute("ROLLBACK")
+        except duckdb.Error as error:  # the failed statement may have ended the transaction itself
+            log.debug("nothing to roll back: %s", error)
+
+    def _insert(self, table: str, tags: tuple[str, ...], points: Stacked) -> None:
+        key = f'"{tags[0]}", "time"'
+        if table not in self._columns:
+            columns = "".join(f', "{_checked(tag)}" VARCHAR' for tag in tags[1:])
+            self._db.execute(
+                f'CREATE TABLE "{_checked(table)}" ("{_checked(tags[0])}" VARCHAR, "time" TIMESTAMP{columns}, '
+                f"PRIMARY KEY ({key}))"
+            )
+            self._columns[table] = {*tags, "time"}
+        for name in points.fields.keys() - self._columns[table]:
+            kind = _TYPES[points.fields[name].dtype.kind]
+            self._db.execute(f'ALTER TABLE "{table}" ADD COLUMN "{_checked(name)}" {kind}')
+            self._columns[table].add(name)
+        picked = [f'"{name}"' for name in (*tags, "time")]
+        merged = [f'"{tag}" = excluded."{tag}"' for tag in tags[1:]]
+        for name, column in points.fields.items():
+            picked.append(f'nullif("{name}", 0) AS "{name}"' if column.dtype.kind == "u" else f'"{name}"')
+            merged.append(f'"{name}" = coalesce(excluded."{name}", "{name}")')
+        self._db.register("_points", {**points.tags, "time": points.time.view("datetime64[us]"), **points.fields})
+        self._db.execute(
+            f'INSERT INTO "{table}" BY NAME SELECT {", ".join(picked)} FROM _points '
+            f"ON CONFLICT ({key}) DO UPDATE SET {', '.join(merged)}"
+        )
+        self._db.unregister("_points")
+
+    def forget(self, measurement: str, before: int) -> None:
+        """Delete old points and shrink what the file keeps of them."""
+        if measurement not in self._columns:
+            return
+        try:
+            self._db.execute(f'DELETE FROM "{measurement}" WHERE "time" < make_timestamp(?)', [before * 1000])
+            self._db.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise StoreError(f"{self._path}: {measurement} older than {_utc(before)} not deleted: {error}") from error
+
+    def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
+        """Give samples, or buckets; nothing for a series that is not known."""
+        columns = self._columns.get(series.measurement, set())
+        name = series.quantity
+        if name not in columns or f"{name}_flag" not in columns:
+            return []
+        status = f'coalesce("{name}_status", 0)' if f"{name}_status" in columns else "0"
+        samples = (
+            f'SELECT epoch_ms("time") AS ms, "{name}" AS value, coalesce("{name}_flag", 2) AS flag, {status} AS status '
+            f'FROM "{series.measurement}" WHERE station = ? AND "time" >= make_timestamp(?) '
+            f'AND "time" < make_timestamp(?) AND ("{name}" IS NOT NULL OR "{name}_flag" IS NOT NULL)'
+        )
+        span = [series.station, series.start * 1000, series.stop * 1000]
+        if every_ms is None:
+            rows = self._ask(f"{samples} ORDER BY ms LIMIT {limit:d}", span)
+            return [ReadingRow(at=at, value=v, flag=f, status=s, n=int(v is not None)) for at, v, f, s in rows]
+        rows = self._ask(
+            f"SELECT (ms + {LOCAL_MS}) // {every_ms:d} * {every_ms:d} - {LOCAL_MS} AS bucket, "
+            "avg(value) FILTER (flag IN (1, 2)), coalesce(max(flag) FILTER (flag <> 9), 9), max(status), "
+            "count(value) FILTER (flag IN (1, 2)), count(*) "
+            f"FROM ({samples}) GROUP BY bucket ORDER BY bucket LIMIT {limit:d}",
+            span,
+        )
+        return [ReadingRow(at=at, value=v, flag=f, status=s, n=n, of=of) for at, v, f, s, n, of in rows]
+
+    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
+        """Give the last sample of every quantity and station."""
+        found: list[LatestRow] = []
+        for medium in MEDIA:
+            columns = self._columns.get(medium, set())
+            names = [name for name in BY_NAME if {name, f"{name}_flag"} <= columns]
+            if not names:
+                continue
+            last = ", ".join(
+                f"arg_max({{'at': epoch_ms(\"time\"), 'value': \"{name}\", 'flag': \"{name}_flag\", "
+                + (f"'status': coalesce(\"{name}_status\", 0)" if f"{name}_status" in columns else "'status': 0")
+                + f'}}, "time") FILTER ("{name}_flag" IS NOT NULL)'
+                for name in names
+            )
+            rows = self._ask(
+                f'SELECT station, arg_max(site, "time"), {last} FROM "{medium}" WHERE "time" >= make_timestamp(?) '
+                "AND (station = ? OR ?) GROUP BY station ORDER BY station",
+                [since * 1000, station, station is None],
+            )
+            for where, site, *samples in rows:
+                found += [
+                    LatestRow(measurement=medium, station=where, site=site, quantity=name, **sample)
+                    for name, sample in zip(names, samples, strict=True)
+                    if sample is not None
+                ]
+        return found
+
+    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
+        """Give the newest plate reads, newest first."""
+        if PLATES not in self._columns:
+            return []
+        names = [name for name in PlateRow.__struct_fields__ if name != "at"]
+        rows = self._ask(
+            f'SELECT epoch_ms("time"), {", ".join(names)} FROM plates WHERE "time" >= make_timestamp(?) '
+            f'AND "time" < make_timestamp(?) AND (camera = ? OR ?) ORDER BY "time" DESC LIMIT {limit:d}',
+            [start * 1000, stop * 1000, camera, camera is None],
+        )
+        return [PlateRow(**dict(zip(("at", *names), row, strict=True))) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """Give the number of points of every measurement."""
+        return {table: self._ask(f'SELECT count(*) FROM "{table}"', [])[0][0] for table in sorted(self._columns)}
+
+    def export(self, measurement: str, start: int, stop: int, path: Path) -> int:
+        """Write a time span's points to a file, as CSV or, if it is called `.parquet`, Parquet; gives their number."""
+        if measurement not in self._columns:
+            return 0
+        kind = "PARQUET" if path.suffix == ".parquet" else "CSV, HEADER"
+        target = str(path).replace("'", "''")
+        span = f'"time" >= make_timestamp({start * 1000:d}) AND "time" < make_timestamp({stop * 1000:d})'
+        rows = self._ask(
+            f"""COPY (SELECT * FROM "{measurement}" WHERE {span} ORDER BY "time") TO '{target}' (FORMAT {kind})""", []
+        )
+        return int(rows[0][0])
+
+    def close(self) -> None:
+        """Write everything into the one file and close it."""
+        self._queries.close()
+        self._db.close()
+
+    def _ask(self, sql: str, parameters: list[Any]) -> list[Any]:
+        try:
+            with self._queries.cursor() as cursor:
+                return list(cursor.execute(sql, parameters).fetchall())
+        except duckdb.Error as error:
+            raise StoreError(f"{self._path} did not answer: {error}") from error
+
+
+def _checked(name: str) -> str:
+    """Names come from the code and the registry; this keeps it so."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"not a name for a column or table: {name!r}")
+    return name
+
+
+def _utc(ms: int) -> str:
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
