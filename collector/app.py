@@ -30,7 +30,6 @@ from collector.web.context import Context
 
 log = logging.getLogger(__name__)
 
-SWEEP_S = 5.0
 RETENTION_S = 3600.0
 DAY_MS = 86_400_000
 
@@ -58,8 +57,6 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     desk = PlateDesk(engine)
     ledger = Ledger(engine)
     live = Live(boxes, now=now_ms, default_expected_s=settings.expected_every_s)
-    live.plates(reversed(desk.plates(limit=12)))
-    live.alerts(reversed(desk.alerts(limit=20)))
     counters: Counter[str] = Counter()
     sinks = Sinks(
         fleet=boxes,
@@ -85,7 +82,6 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     await _serve(context, settings.web, stack)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
-        tasks.create_task(_sweep(live), name="sweep")
         tasks.create_task(_retention(settings, desk, store), name="retention")
 
 
@@ -112,15 +108,8 @@ async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack)
     runner = web.AppRunner(make_app(context), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    stack.callback(context.live.close)
     await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
     log.info("page: http%s://%s:%s/", "s" if tls else "", settings.host, settings.port)
-
-
-async def _sweep(live: Live) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        live.sweep()
 
 
 async def _retention(settings: Settings, desk: PlateDesk, store: Store) -> None:

@@ -20,7 +20,7 @@ from collector.live import LatestReading
 from collector.points import Frame
 from collector.quality import Judged, Quality
 from collector.quarantine import Quarantine, Refused
-from collector.stores import Store, StoreError
+from collector.stores import RejectedError, Store, StoreError
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus, Lost, Stored
 from edge_agent.contract.packs import Block, Pack, PackError, decode_pack
@@ -150,11 +150,14 @@ class Sinks:
         return alerts, sightings
 
     def store(self, arrivals: Sequence[Arrival]) -> list[Latest]:
-        """Judge and store, then enter in the ledger. Raises StoreError with nothing entered if the store is down."""
+        """Judge and store, then enter in the ledger.
+
+        Raises StoreError with nothing entered if the store is down, RejectedError if it refuses one of several packs.
+        """
         try:
             latest = self._write(arrivals)
-        except StoreError as error:
-            if not error.permanent or len(arrivals) > 1:
+        except RejectedError as error:
+            if len(arrivals) > 1:
                 raise
             self._give_up(arrivals[0], str(error))
             return []

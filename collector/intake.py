@@ -20,7 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.live import Live
 from collector.settings import BrokerSettings
-from collector.stores import StoreError
+from collector.stores import RejectedError, StoreError
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.topics import ALL_UP, down
 
@@ -91,9 +91,9 @@ class Intake:
     async def _store(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
         try:
             latest = await asyncio.to_thread(self._sinks.store, arrivals)
+        except RejectedError:  # one pack spoils the batch: each by itself
+            return all([await self._store(client, [arrival]) for arrival in arrivals])
         except StoreError as error:
-            if error.permanent and len(arrivals) > 1:  # one pack spoils the batch: each by itself
-                return all([await self._store(client, [arrival]) for arrival in arrivals])
             if not self._store_down:
                 log.error("store: %s; the boxes keep their data until it works again", error)  # noqa: TRY400 said once
             self._store_down = True

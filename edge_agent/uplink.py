@@ -111,6 +111,11 @@ class Uplink:
     @contextmanager
     def _client(self) -> Iterator[mqtt.Client]:
         loop = asyncio.get_running_loop()
+
+        def soon(callback: Callable[..., None], *arguments: object) -> None:
+            """Let the event loop do what paho reports from its own thread."""
+            loop.call_soon_threadsafe(callback, *arguments)
+
         client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True)
         if self._password is not None:
             client.username_pw_set(self._device, self._password)
@@ -118,11 +123,10 @@ class Uplink:
             client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
         client.will_set(up(self._device, "status"), self._status(online=False), qos=1, retain=True)
         client.reconnect_delay_set(*RECONNECT_S)
-        # paho calls from its own thread; everything else happens in the event loop
-        client.on_connect = lambda _c, _u, _f, reason, _p: loop.call_soon_threadsafe(self._on_connect, client, reason)
-        client.on_disconnect = lambda _c, _u, _f, reason, _p: loop.call_soon_threadsafe(self._on_disconnect, reason)
-        client.on_connect_fail = lambda _c, _u: loop.call_soon_threadsafe(self._on_disconnect, "no connection")
-        client.on_message = lambda _c, _u, message: loop.call_soon_threadsafe(self._on_receipt, bytes(message.payload))
+        client.on_connect = lambda _c, _u, _f, reason, _p: soon(self._on_connect, client, reason)
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
+        client.on_connect_fail = lambda _c, _u: soon(self._on_disconnect, "no connection")
+        client.on_message = lambda _c, _u, message: soon(self._on_receipt, bytes(message.payload))
         client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
         client.loop_start()
         try:
@@ -215,8 +219,8 @@ class Uplink:
                 self._publish(client, flight)
         for fresh in (True, False):
             for kind in PRIORITY:
-                while self._more(kind, fresh=fresh) and (flight := await self._next(kind, fresh=fresh)):
-                    self._publish(client, flight)
+                while self._more(kind, fresh=fresh) and (pack := await self._next(kind, fresh=fresh)):
+                    self._publish(client, pack)
 
     def _more(self, kind: str, *, fresh: bool) -> bool:
         return kind not in self._lanes[fresh].done and self._room(fresh=fresh)

@@ -22,6 +22,10 @@ class StoreError(Exception):
     """The store did not take, or did not give, what was asked; nothing of a failed write needs to be undone."""
 
 
+class RejectedError(StoreError):
+    """The store will never take one of these points; sending the same again is in vain."""
+
+
 class ReadingRow(msgspec.Struct, frozen=True, kw_only=True):
     """One value of one quantity, or a bucket of them."""
 

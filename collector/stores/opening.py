@@ -1,0 +1,25 @@
+"""Which store the settings name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.settings import DuckDbSettings, Influx1Settings, Influx2Settings, secret
+from collector.stores import Store
+
+
+def open_store(settings: DuckDbSettings | Influx2Settings | Influx1Settings, state: Path) -> Store:
+    """Open the store; the library of each is loaded only where it is used."""
+    if isinstance(settings, DuckDbSettings):
+        from collector.stores.duckdb import DuckDbStore
+
+        return DuckDbStore(state / "timeseries.duckdb")
+    if isinstance(settings, Influx2Settings):
+        from collector.stores.influx import Influx2Store
+
+        token = secret(settings.token_file, "store.token_file")
+        return Influx2Store(url=settings.url, org=settings.org, bucket=settings.bucket, token=token or "")
+    from collector.stores.influx import Influx1Store
+
+    password = secret(settings.password_file, "store.password_file")
+    return Influx1Store(url=settings.url, database=settings.database, user=settings.user, password=password)
