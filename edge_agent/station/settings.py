@@ -20,7 +20,8 @@ from edge_agent.station import drivers
 from edge_agent.station.sensor import Mistake, Sensor
 
 
-def _driver_structs() -> list[type[Sensor]]:
+def driver_structs() -> list[type[Sensor]]:
+    """The option structs of every module in `drivers/`, by their tags."""
     structs: dict[str, type[Sensor]] = {}
     for module in pkgutil.iter_modules(drivers.__path__):
         for value in vars(importlib.import_module(f"{drivers.__name__}.{module.name}")).values():
@@ -32,7 +33,7 @@ def _driver_structs() -> list[type[Sensor]]:
 if TYPE_CHECKING:
     AnySensor = Sensor
 else:
-    AnySensor = reduce(or_, _driver_structs())
+    AnySensor = reduce(or_, driver_structs())
 
 
 class SerialLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"):
