@@ -1,0 +1,240 @@
+"""Quality flags: each test by itself, and that packs, gaps and backlogs do not change them."""
+
+import math
+import random
+
+import msgspec
+import numpy as np
+import pytest
+
+from collector.limits import DEFAULTS, Limits, QualitySettings
+from collector.quality import Judged, Quality
+from edge_agent.contract.packs import Block
+from edge_agent.contract.quantities import BY_NAME
+
+T0 = 1_780_000_000_000
+MINUTE = 60_000
+PH = BY_NAME["ph"]
+
+
+def block(
+    values: list[float | None], first: int = 0, name: str = "ph", times: list[int] | None = None, **more
+) -> Block:
+    """One quantity, a sample a minute from minute `first` on."""
+    quantity = BY_NAME[name]
+    at = times or [T0 + (first + i) * MINUTE for i in range(len(values))]
+    ticks = [None if value is None else quantity.ticks(value) for value in values]
+    return Block(quantities=(quantity.number,), at=at, columns=[ticks], status=more.get("status", {}))
+
+
+def flags(judged: Judged) -> list[int]:
+    return judged.flags[0].tolist()
+
+
+def quality(**limits: float) -> Quality:
+    """pH with only these limits."""
+    off = {name: None for name in Limits.__struct_fields__ if name != "flat_tolerance"}
+    return Quality(QualitySettings(quantities={"ph": Limits(**{**off, **limits})}))
+
+
+def test_gross_range_by_registry_and_settings():
+    judged = quality(suspect_low=6, suspect_high=9).judge(
+        "sea-01", block([7, 5.999, 6, 9.001, 14, 14.001, -0.001, None])
+    )
+    assert flags(judged) == [1, 3, 1, 3, 3, 4, 4, 9]
+    assert judged.values[0, :7].tolist() == [7, 5.999, 6, 9.001, 14, 14.001, -0.001]
+    assert math.isnan(judged.values[0, 7])
+
+
+def test_instrument_status_keeps_the_value_and_worsens_the_flag():
+    judged = quality().judge(
+        "sea-01", block([7, 7.1, None, 7.2, 99], status={(0, 0): 1, (0, 1): 2, (0, 2): 2, (0, 3): 77, (0, 4): 1})
+    )
+    assert flags(judged) == [3, 4, 9, 3, 4]
+    assert judged.values[0, 1] == 7.1
+
+
+def test_spike_in_one_block_flags_the_spike_alone():
+    judged = quality(spike_suspect=0.5, spike_fail=2, rate_per_min=0.5).judge(
+        "sea-01", block([7, 7.1, 8, 7.1, 7, 7.1, 3, 7.2, 7.2])
+    )
+    assert flags(judged) == [1, 1, 3, 1, 1, 1, 4, 1, 1]
+
+
+def test_a_step_is_no_spike():
+    assert flags(quality(spike_suspect=0.5).judge("sea-01", block([7, 7, 9, 9, 9]))) == [1] * 5
+
+
+def test_spike_is_revised_when_its_neighbour_comes():
+    judge = quality(spike_suspect=0.5, spike_fail=2)
+    seen = [judge.judge("sea-01", block([value], first=i)) for i, value in enumerate([7, 7, 9.5, 7.1, 7.1])]
+    assert [flags(judged) for judged in seen] == [[1]] * 5
+    revisions = [revision for judged in seen for revision in judged.revisions]
+    assert [(r.quantity, r.at, r.flag) for r in revisions] == [(PH.number, T0 + 2 * MINUTE, 4)]
+    assert seen[3].revisions  # it came with the sample behind the spike
+
+
+def test_revision_never_improves_a_flag():
+    judge = quality(suspect_high=9, spike_suspect=0.5)
+    first = judge.judge("sea-01", block([7, 9.5]))
+    assert flags(first) == [1, 3]
+    assert judge.judge("sea-01", block([7], first=2)).revisions == ()
+
+
+def test_rate_of_change_counts_time_and_looks_past_a_spike():
+    judge = quality(rate_per_min=0.5, spike_suspect=1)
+    assert flags(judge.judge("sea-01", block([7, 7.4, 8, 8.4]))) == [1, 1, 3, 1]
+    times = [T0 + minute * MINUTE for minute in (100, 102, 104)]
+    assert flags(judge.judge("sea-01", block([7, 7.9, 9.1], times=times))) == [1, 1, 3]
+    past = judge.judge("sea-01", block([7, 9, 7.4, 7.4], first=200))
+    assert flags(past) == [1, 3, 1, 1]
+
+
+def test_flat_line_by_duration():
+    judge = quality(flat_suspect_s=180, flat_fail_s=360)
+    assert flags(judge.judge("sea-01", block([7] * 8 + [7.001, 7.001]))) == [1, 1, 1, 3, 3, 3, 4, 4, 1, 1]
+
+
+def test_a_slow_drift_within_the_tolerance_of_each_step_is_not_flat():
+    drift = [7 + i * 0.01 for i in range(20)]
+    judge = quality(flat_suspect_s=300, flat_tolerance=0.02)
+    assert flags(judge.judge("sea-01", block(drift))) == [1] * 20
+    assert 3 in flags(judge.judge("sea-01", block([7 + i % 3 * 0.01 for i in range(20)], first=100)))
+
+
+def test_a_gap_parts_neighbours():
+    judge = quality(rate_per_min=0.1, spike_suspect=0.5, flat_suspect_s=600)
+    gap = [T0, T0 + MINUTE, T0 + 20 * MINUTE, T0 + 21 * MINUTE]
+    assert flags(judge.judge("sea-01", block([7, 7, 9, 9], times=gap))) == [1] * 4
+    assert flags(judge.judge("sea-01", block([5], first=60))) == [1]
+
+
+def test_unsound_points_are_no_neighbours():
+    judge = quality(rate_per_min=0.5, spike_suspect=0.5, flat_suspect_s=1e6)
+    judged = judge.judge("sea-01", block([7, 99, 7.1, None, 7.2, 4, 7.1], status={(0, 5): 1}))
+    assert flags(judged) == [1, 4, 1, 9, 1, 3, 1]
+
+
+def test_backlog_behind_fresh_samples_continues_where_it_left_off():
+    judge = quality(rate_per_min=0.2, spike_suspect=1)
+    judge.judge("sea-01", block([7, 7.1]))
+    assert flags(judge.judge("sea-01", block([9, 9.1], first=8))) == [3, 1]  # fresh, behind a hole of six minutes
+    assert flags(judge.judge("sea-01", block([7.2, 7.3, 8.3], first=2))) == [1, 1, 3]  # the hole: follows 7.1, not 9.1
+    assert flags(judge.judge("sea-01", block([9.2], first=10))) == [1]  # fresh goes on behind 9.1
+    assert flags(judge.judge("sea-01", block([8.4, 8.5], first=5))) == [1, 1]  # and the backlog behind 8.3
+
+
+def test_samples_out_of_order_in_a_block_get_the_flags_of_their_time():
+    judge = quality(spike_suspect=0.5)
+    times = [T0 + minute * MINUTE for minute in (3, 0, 1, 2)]
+    assert flags(judge.judge("sea-01", block([7, 7, 9, 7], times=times))) == [1, 1, 3, 1]
+
+
+def test_two_samples_of_one_time_are_not_compared():
+    assert flags(quality(rate_per_min=0.1).judge("sea-01", block([7, 9], times=[T0, T0]))) == [1, 1]
+
+
+def test_open_segments_are_bounded_and_the_oldest_goes_first():
+    judge = Quality(QualitySettings(open_segments=3, quantities={"ph": Limits(rate_per_min=0.1)}))
+    for hour in range(10):
+        judge.judge("sea-01", block([7], first=hour * 60))
+    assert [len(segments) for segments in judge._segments.values()] == [3]
+    assert flags(judge.judge("sea-01", block([9], first=7 * 60 + 1))) == [3]
+    assert flags(judge.judge("sea-01", block([9], first=5 * 60 + 1))) == [1]
+
+
+def test_undo_judges_a_redelivered_block_as_if_new():
+    judge = quality(rate_per_min=0.1, spike_suspect=0.5)
+    judge.judge("sea-01", block([7]))
+    judge.keep()
+    once = [judge.judge("sea-01", block([value], first=i + 1)) for i, value in enumerate([9, 7])]
+    judge.undo()
+    again = [judge.judge("sea-01", block([value], first=i + 1)) for i, value in enumerate([9, 7])]
+    assert [flags(j) for j in again] == [flags(j) for j in once] == [[3], [1]]
+    assert again[1].revisions == once[1].revisions
+
+
+def test_boxes_do_not_share_what_they_remember():
+    judge = quality(rate_per_min=0.1)
+    judge.judge("sea-01", block([7]))
+    assert flags(judge.judge("sea-02", block([9], first=1))) == [1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flags_do_not_depend_on_how_samples_are_cut_into_packs(seed: int):
+    """The same three quantities with spikes, steps, holes and silences: whole, by one, and in random cuts."""
+    chance = random.Random(seed)
+    quantities = tuple(BY_NAME[name].number for name in ("ph", "orp", "turbidity"))
+    at, columns = [], [[], [], []]
+    t, level = T0, [7000, 1000, 500]
+    status = {}
+    for row in range(150):
+        t += chance.choice([MINUTE] * 12 + [3 * MINUTE, 15 * MINUTE])
+        at.append(t)
+        for i in range(3):
+            level[i] += chance.choice([0, 0, 0, 1, -1, 300, -300])
+            jump = chance.choice([0] * 15 + [900, 5000, -1500, 10**6])
+            columns[i].append(None if chance.random() < 0.04 else level[i] + jump)
+            if chance.random() < 0.03:
+                status[i, row] = chance.choice([1, 2])
+
+    def final(cuts: list[int]) -> np.ndarray:
+        settings = QualitySettings(quantities={"orp": Limits(flat_suspect_s=240, flat_fail_s=480, flat_tolerance=0.2)})
+        judge, found = Quality(settings), {}
+        for first, last in zip([0, *cuts], [*cuts, len(at)], strict=True):
+            part = Block(
+                quantities=quantities,
+                at=at[first:last],
+                columns=[column[first:last] for column in columns],
+                status={(i, row - first): code for (i, row), code in status.items() if first <= row < last},
+            )
+            judged = judge.judge("sea-01", part)
+            found |= {
+                (q, t): f
+                for q, row in zip(quantities, judged.flags, strict=True)
+                for t, f in zip(part.at, row, strict=True)
+            }
+            for revision in judged.revisions:
+                assert found[revision.quantity, revision.at] < revision.flag
+                found[revision.quantity, revision.at] = revision.flag
+        return np.array([[found[q, t] for t in at] for q in quantities])
+
+    whole = final([])
+    assert {1, 3, 4, 9} <= set(whole.ravel().tolist())
+    np.testing.assert_array_equal(final(list(range(1, len(at)))), whole)
+    for _ in range(5):
+        np.testing.assert_array_equal(final(sorted(chance.sample(range(1, len(at)), 12))), whole)
+
+
+def test_settings_override_by_key_and_by_station():
+    settings = msgspec.convert(
+        {"quantities": {"ph": {"spike_fail": None}}, "stations": {"sea-02": {"ph": {"suspect_high": 8.5}}}},
+        QualitySettings,
+    )
+    assert settings.limits("sea-01", "ph").spike_fail is None
+    assert settings.limits("sea-01", "ph").suspect_high == DEFAULTS["ph"].suspect_high
+    assert settings.limits("sea-02", "ph").suspect_high == 8.5
+    assert settings.limits("sea-02", "ph").spike_fail is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantities": {"pm25": {}}},
+        {"stations": {"sea-01": {"pm25": {}}}},
+        {"quantities": {"ph": {"spike": 1}}},
+        {"quantities": {"ph": {"rate_per_min": 0}}},
+        {"open_segments": 1},
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(wrong, QualitySettings)
+
+
+def test_every_default_lies_within_the_registry():
+    for name, limits in DEFAULTS.items():
+        low, high = BY_NAME[name].low, BY_NAME[name].high
+        assert limits.suspect_low is None or low <= limits.suspect_low < high, name
+        assert limits.suspect_high is None or low < limits.suspect_high <= high, name
+    assert set(DEFAULTS) == set(BY_NAME)
