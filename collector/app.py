@@ -7,12 +7,13 @@ import logging
 import signal
 import ssl
 from collections import Counter
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
 
-from collector.alerts.desk import PlateDesk
+from collector.alerts.desk import Forgotten, PlateDesk
 from collector.batch import Sinks
 from collector.broker import embedded_broker
 from collector.intake import Intake
@@ -22,7 +23,7 @@ from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, WebSettings
 from collector.state import broker_access, database, fleet, now_ms, password_file
-from collector.stores import Store
+from collector.stores import Store, StoreError
 from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
@@ -78,11 +79,14 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         now=now_ms,
     )
     broker, password = await _broker(settings, stack)
-    intake = Intake(broker=broker, password=password, sinks=sinks, live=live, counters=counters, now=now_ms)
+    thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sinks"))
+    intake = Intake(
+        broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
+    )
     await _serve(context, settings.web, stack)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
-        tasks.create_task(_retention(settings, desk, store), name="retention")
+        tasks.create_task(_retention(settings, desk, store, thread), name="retention")
 
 
 async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSettings, str | None]:
@@ -112,13 +116,20 @@ async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack)
     log.info("page: http%s://%s:%s/", "s" if tls else "", settings.host, settings.port)
 
 
-async def _retention(settings: Settings, desk: PlateDesk, store: Store) -> None:
+async def _retention(settings: Settings, desk: PlateDesk, store: Store, thread: Executor) -> None:
     """Delete personal data whose time is over, now and every hour."""
-    keep, keep_hits = settings.plates.keep_days, settings.plates.keep_hit_days
+    keep_ms, keep_hits_ms = round(settings.plates.keep_days * DAY_MS), round(settings.plates.keep_hit_days * DAY_MS)
+
+    def forget(now: int) -> Forgotten:
+        store.forget("plates", now - keep_ms)
+        return desk.forget(now - keep_ms, now - keep_hits_ms)
+
     while True:
-        now = now_ms()
-        gone = await asyncio.to_thread(desk.forget, now - round(keep * DAY_MS), now - round(keep_hits * DAY_MS))
-        await asyncio.to_thread(store.forget, "plates", now - round(keep * DAY_MS))
-        if gone.sightings or gone.hits:
-            log.info("retention: deleted %s plates and %s plates with alerts", gone.sightings, gone.hits)
+        try:
+            gone = await asyncio.get_running_loop().run_in_executor(thread, forget, now_ms())
+        except StoreError as error:
+            log.error("retention: %s; tried again in an hour", error)  # noqa: TRY400
+        else:
+            if gone.sightings or gone.hits:
+                log.info("retention: deleted %s plates and %s plates with alerts", gone.sightings, gone.hits)
         await asyncio.sleep(RETENTION_S)

@@ -179,7 +179,7 @@ class Sinks:
             if frames:
                 self._store.write(frames)
         except StoreError:
-            self._quality.forget()
+            self._quality.undo()
             raise
         self._quality.keep()
         return latest

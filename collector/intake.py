@@ -10,8 +10,9 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from paho.mqtt import client as mqtt
@@ -25,6 +26,7 @@ from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.topics import ALL_UP, down
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MAX_WAITING = 2000
 """Messages in memory at most; a pack is small, and the boxes' windows keep their number low."""
@@ -46,8 +48,11 @@ class Intake:
         sinks: Sinks,
         live: Live,
         counters: Counter[str],
+        thread: Executor,
         now: Callable[[], int],
     ) -> None:
+        """Sinks work in `thread`, which must be a single one."""
+        self._thread = thread
         self._broker = broker
         self._password = password
         self._sinks = sinks
@@ -76,13 +81,13 @@ class Intake:
 
     async def _take(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
         """Carry a batch through the sinks; False if the store is down."""
-        found = await asyncio.to_thread(self._sinks.sort, batch)
+        found = await self._do(self._sinks.sort, batch)
         for device, status in found.statuses:
             self._live.status(device, status)
         for arrival in found.new:
             if arrival.newest:
                 self._live.saw(arrival.box.device, arrival.newest, arrival.message.received)
-        alerts, sightings = await asyncio.to_thread(self._sinks.alert, found.new)
+        alerts, sightings = await self._do(self._sinks.alert, found.new)
         self._live.plates(sightings)
         self._live.alerts(alerts)
         self._confirm(client, found.known)
@@ -90,7 +95,7 @@ class Intake:
 
     async def _store(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
         try:
-            latest = await asyncio.to_thread(self._sinks.store, arrivals)
+            latest = await self._do(self._sinks.store, arrivals)
         except RejectedError:  # one pack spoils the batch: each by itself
             return all([await self._store(client, [arrival]) for arrival in arrivals])
         except StoreError as error:
@@ -111,6 +116,9 @@ class Intake:
         for arrival in arrivals:
             client.publish(down(arrival.box.device, "stored"), _encode(receipt(arrival)), qos=0)
             self._counters["receipts_total"] += 1
+
+    async def _do(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     @contextmanager
     def _client(self) -> Iterator[mqtt.Client]:

@@ -11,9 +11,9 @@ from collector.stores import Store
 def open_store(settings: DuckDbSettings | Influx2Settings | Influx1Settings, state: Path) -> Store:
     """Open the store; the library of each is loaded only where it is used."""
     if isinstance(settings, DuckDbSettings):
-        from collector.stores.duckdb import DuckDbStore
+        from collector.stores.duckdb import DuckStore
 
-        return DuckDbStore(state / "timeseries.duckdb")
+        return DuckStore(state / "timeseries.duckdb")
     if isinstance(settings, Influx2Settings):
         from collector.stores.influx import Influx2Store
 
