@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 InterfaceName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,15}$", description="Name of a network interface, such as wlan0")
+    str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,15}$", title="the name of a network interface, such as wlan0")
 ]
 FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
 

@@ -8,7 +8,12 @@ import msgspec
 
 Medium = Literal["air", "drinking_water", "wastewater", "seawater"]
 
-Name = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9-]{0,31}$")]
+Name = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^[a-z][a-z0-9-]{0,31}$", title="lower-case letters, digits and hyphens, a letter first, at most 32"
+    ),
+]
 """Devices, sites, hardware types, lines and sensors: lower case, digits, hyphens."""
 
 

@@ -52,17 +52,17 @@ class _Checker:
 
     def value(self, node: Node, type_: inspect.Type, path: Path, key_at: Mark) -> Any:
         """The value that `node` means; `key_at` is where its key stands. WRONG after saying why."""
-        type_, description = unwrap(type_)
+        bare, description = unwrap(type_)
         if isinstance(node, Scalar) and node.value is None and not node.text:
-            hint = f"write the value ({description or describe(type_)}), or remove the key"
-            return self.say(key_at, path, "nothing stands after the key", hint)
-        if isinstance(type_, inspect.UnionType):
-            return self._union(node, type_, path, key_at, description)
-        if isinstance(type_, _SCALARS):
-            return self._scalar(node, type_, path, key_at, description)
-        return self._compound(node, type_, path, key_at, description)
+            hint = f"write {describe(type_)} ({description})" if description else f"write {describe(type_)}"
+            return self.say(key_at, path, "nothing stands after the key", f"{hint}, or remove the key")
+        if isinstance(bare, inspect.UnionType):
+            return self._union(node, bare, path, key_at, type_)
+        if isinstance(bare, _SCALARS):
+            return self._scalar(node, bare, path, key_at, type_)
+        return self._compound(node, bare, path, key_at, type_)
 
-    def _compound(self, node: Node, type_: inspect.Type, path: Path, key_at: Mark, description: str) -> Any:
+    def _compound(self, node: Node, type_: inspect.Type, path: Path, key_at: Mark, given: inspect.Type) -> Any:
         match node, type_:
             case _, inspect.AnyType():
                 return plain(node)
@@ -74,16 +74,15 @@ class _Checker:
                 return self._list(node, type_, path, key_at)
         if not isinstance(type_, (inspect.StructType, inspect.DictType, *_LISTS)):
             raise TypeError(f"{render(path)}: settings of type {type_} are not known here")
-        return self._unlike(node, (type_,), path, key_at, description)
+        return self._unlike(node, given, path, key_at)
 
-    def _unlike(
-        self, node: Node, types: Iterable[inspect.Type], path: Path, key_at: Mark, description: str = ""
-    ) -> Any:
-        expected = " or ".join(dict.fromkeys(describe(t) for t in types))
+    def _unlike(self, node: Node, given: inspect.Type, path: Path, key_at: Mark) -> Any:
         at = node.at if isinstance(node, Scalar) else key_at
-        return self.say(at, path, f"expected {expected}, got {shown(node)}", _hint_for(node, types) or description)
+        bare, description = unwrap(given)
+        hint = _hint_for(node, bare.types if isinstance(bare, inspect.UnionType) else (bare,)) or description
+        return self.say(at, path, f"expected {describe(given)}, got {shown(node)}", hint)
 
-    def _union(self, node: Node, type_: inspect.UnionType, path: Path, key_at: Mark, description: str) -> Any:
+    def _union(self, node: Node, type_: inspect.UnionType, path: Path, key_at: Mark, given: inspect.Type) -> Any:
         if (
             isinstance(node, Scalar)
             and node.value is None
@@ -102,7 +101,7 @@ class _Checker:
                 return value
         if fitting:
             return self.value(node, fitting[-1], path, key_at)
-        return self._unlike(node, members, path, key_at, description)
+        return self._unlike(node, given, path, key_at)
 
     def _tagged(self, node: Mapping, types: Sequence[inspect.StructType], path: Path, key_at: Mark) -> Any:
         field = types[0].tag_field
@@ -166,7 +165,7 @@ class _Checker:
     def _list(self, node: nodes.Sequence, type_: Any, path: Path, key_at: Mark) -> Any:
         if isinstance(type_, inspect.TupleType):
             if len(node.items) != len(type_.item_types):
-                return self._unlike(node, (type_,), path, key_at)
+                return self._unlike(node, type_, path, key_at)
             types = type_.item_types
         else:
             self._length(len(node.items), type_, path, key_at)
@@ -183,18 +182,18 @@ class _Checker:
         if type_.max_length is not None and length > type_.max_length:
             self.say(key_at, path, f"expected at most {type_.max_length} entries, got {length}")
 
-    def _scalar(self, node: Node, type_: Any, path: Path, key_at: Mark, description: str) -> Any:
+    def _scalar(self, node: Node, type_: Any, path: Path, key_at: Mark, given: inspect.Type) -> Any:
         if not isinstance(node, Scalar):
-            return self._unlike(node, (type_,), path, key_at, description)
+            return self._unlike(node, given, path, key_at)
         value = node.value
         if isinstance(type_, inspect.LiteralType | inspect.EnumType):
             known = choices(type_)
             if not any(value == k and type(value) is type(k) for k in known):
                 hint = meant(node.text, map(str, known))
-                return self.say(node.at, path, f"expected {describe(type_)}, got {shown(node)}", hint)
+                return self.say(node.at, path, f"expected {describe(given)}, got {shown(node)}", hint)
             return value if isinstance(type_, inspect.LiteralType) else type_.cls(value)
         if not fits(node, type_) or not _in_bounds(value, type_):
-            return self._unlike(node, (type_,), path, key_at, description)
+            return self._unlike(node, given, path, key_at)
         return float(value) if isinstance(type_, inspect.FloatType) and value is not None else value
 
 
@@ -251,6 +250,12 @@ def _hint_for(node: Node, types: Iterable[inspect.Type]) -> str:
     if not isinstance(node, Scalar):
         return ""
     wanted = {kind_of(t) for t in types}
+    if (
+        wanted & {"number", "whole number"}
+        and isinstance(node.value, str)
+        and re.fullmatch(r"-?\d+(\.\d+)?", node.text)
+    ):
+        return "remove the quotes"
     if "text" in wanted and isinstance(node.value, int | float):
         return f'put it in quotes: "{node.text}"'
     if "yes or no" in wanted and node.text.lower() in ("yes", "no", "on", "off"):
@@ -261,7 +266,7 @@ def _hint_for(node: Node, types: Iterable[inspect.Type]) -> str:
 
 
 def _where_to_add(key: str, field: inspect.Field, path: Path, at: Mark) -> str:
-    type_, description = unwrap(field.type)
+    _, description = unwrap(field.type)
     where = f"under {render(path)}" if path else "at the top"
     meaning = f" ({description})" if description else ""
-    return f"add `{key}: <{describe(type_)}>` {where} in {at.file}{meaning}"
+    return f"add `{key}: <{describe(field.type)}>` {where} in {at.file}{meaning}"

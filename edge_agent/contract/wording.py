@@ -61,7 +61,9 @@ def choices(type_: inspect.LiteralType | inspect.EnumType) -> list[Any]:
 
 
 def describe(type_: inspect.Type) -> str:
-    """What is expected, such as `a whole number from 1 to 247`."""
+    """What is expected, such as `a whole number from 1 to 247`; a type may say it itself as its title."""
+    if title := _title(type_):
+        return title
     match unwrap(type_)[0]:
         case inspect.UnionType(types=types):
             words = " or ".join(dict.fromkeys(describe(t) for t in types if not isinstance(t, inspect.NoneType)))
@@ -76,6 +78,8 @@ def describe(type_: inspect.Type) -> str:
             words = f"a {kind_of(number)}{_range(number)}"
         case inspect.StrType() as text:
             words = f"text{_form(text)}"
+        case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
+            words = f"a list of {describe(item)}"
         case other:
             words = {"list": "a list", "keys": "keys below it"}.get(kind_of(other), kind_of(other))
     return words
@@ -85,8 +89,12 @@ def shown(node: Node) -> str:
     """A value as a message shows it, never long."""
     if isinstance(node, Scalar):
         text = node.text if len(node.text) <= 40 else node.text[:37] + "..."
-        return f"the {kind_of(node)} {text}" if isinstance(node.value, int | float) else repr(text)
+        return text if isinstance(node.value, int | float) else repr(text)
     return "keys" if isinstance(node, Mapping) else "a list"
+
+
+def _title(type_: inspect.Type) -> str:
+    return str((type_.extra_json_schema or {}).get("title", "")) if isinstance(type_, inspect.Metadata) else ""
 
 
 def _range(type_: Any) -> str:
@@ -102,6 +110,6 @@ def _form(type_: Any) -> str:
     words = ""
     if type_.max_length is not None:
         words += f" of {type_.min_length or 0} to {type_.max_length} characters"
-    elif type_.min_length:
+    elif (type_.min_length or 0) > 1:
         words += f" of at least {type_.min_length} characters"
     return words + (f" of the form {type_.pattern}" if type_.pattern else "")
