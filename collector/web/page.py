@@ -20,7 +20,7 @@ from collector.web.access import SESSION_MS, Who
 from collector.web.context import CONTEXT, Context, who
 from collector.web.guard import COOKIE, audit, foreign_origin, identify, same_origin
 from collector.web.measurements import concerns
-from collector.web.police import KEEP_ALIVE_S, open_stream, still_valid
+from collector.web.stream import Send, stream
 from edge_agent.contract.quantities import BY_NAME
 
 HERE = Path(__file__).parent
@@ -118,34 +118,27 @@ async def page(request: web.Request) -> web.Response:
 
 async def live(request: web.Request) -> web.StreamResponse:
     """Sections and changes as server-sent events: first every section as it is now, then what changes."""
-    context, visitor = request.app[CONTEXT], who(request)
-    view, shown = View(context, visitor), sections(visitor)
-    subscription = context.live.subscribe(shown)
-    try:
-        response = await open_stream(request)
-        if visitor.may("plates"):
-            await audit(request, visitor, "page.live", {})
+    visitor = who(request)
+    view, shown = View(request.app[CONTEXT], visitor), sections(visitor)
+    if visitor.may("plates"):
+        await audit(request, visitor, "page.live", {})
+
+    async def first(send: Send) -> None:
         for topic in shown:
             html = view.section(topic)
-            await _send(response, {"section": topic, "digest": digest(html), "html": html})
-        while not subscription.ended:
-            change = await subscription.next(KEEP_ALIVE_S)
-            if change is None:
-                if not await still_valid(request):
-                    break
-                await response.write(b": still here\n\n")
-                continue
-            if isinstance(change.item, Alert):
-                await audit(request, visitor, "alert.shown", {"alert": change.item.id})
-            for fragment in view.fragment(change):
-                await _send(response, fragment)
-    finally:
-        context.live.unsubscribe(subscription)
-    return response
+            await send(_event({"section": topic, "digest": digest(html), "html": html}))
+
+    async def each(send: Send, change: Change) -> None:
+        if isinstance(change.item, Alert):
+            await audit(request, visitor, "alert.shown", {"alert": change.item.id})
+        for fragment in view.fragment(change):
+            await send(_event(fragment))
+
+    return await stream(request, shown, first, each)
 
 
-async def _send(response: web.StreamResponse, data: dict[str, str]) -> None:
-    await response.write(b"data: %s\n\n" % msgspec.json.encode(data))
+def _event(data: dict[str, str]) -> bytes:
+    return b"data: %s\n\n" % msgspec.json.encode(data)
 
 
 async def login_form(request: web.Request) -> web.Response:

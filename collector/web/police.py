@@ -8,9 +8,10 @@ import msgspec
 from aiohttp import web
 
 from collector.alerts.desk import Alert
+from collector.live import Change
 from collector.web import tables
 from collector.web.context import CONTEXT, Refusal, json, who
-from collector.web.guard import audit, identify
+from collector.web.guard import audit
 from collector.web.query import (
     AlertsQuery,
     NewEntry,
@@ -21,8 +22,8 @@ from collector.web.query import (
     parse_query,
     parse_time,
 )
+from collector.web.stream import Send, stream
 
-KEEP_ALIVE_S = 15
 MAX_MISSED = 1000
 
 
@@ -78,49 +79,28 @@ async def alerts(request: web.Request) -> web.Response:
 
 async def alert_stream(request: web.Request) -> web.StreamResponse:
     """New alerts as server-sent events (`event: alert`, `id`: the alert's); `Last-Event-ID` brings what was missed."""
-    context = request.app[CONTEXT]
-    await audit(request, who(request), "alerts.stream", {})
-    last = request.headers.get("Last-Event-ID", "")
-    subscription = context.live.subscribe(["alerts"])
-    try:
-        response = await open_stream(request)
-        shown = -1
-        if last.isascii() and last.isdigit() and len(last) < 16:
-            missed = await asyncio.to_thread(context.desk.alerts, after=int(last), limit=MAX_MISSED)
+    desk, last = request.app[CONTEXT].desk, request.headers.get("Last-Event-ID", "")
+    shown = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else None
+    await audit(request, who(request), "alerts.stream", {"after": shown})
+
+    async def show(send: Send, alert: Alert) -> None:
+        await audit(request, who(request), "alert.shown", {"alert": alert.id})
+        data = msgspec.json.encode(tables.alert(alert))
+        await send(b"event: alert\nid: %d\ndata: %s\n\n" % (alert.id, data))
+
+    async def first(send: Send) -> None:
+        nonlocal shown
+        if shown is not None:
+            missed = await asyncio.to_thread(desk.alerts, after=shown, limit=MAX_MISSED)
             for alert in reversed(missed):
-                await _send_alert(request, response, alert)
+                await show(send, alert)
                 shown = alert.id
-        while not subscription.ended:
-            change = await subscription.next(KEEP_ALIVE_S)
-            if change is None:
-                if not await still_valid(request):
-                    break
-                await response.write(b": still here\n\n")
-            elif isinstance(change.item, Alert) and change.item.id > shown:
-                await _send_alert(request, response, change.item)
-    finally:
-        context.live.unsubscribe(subscription)
-    return response
 
+    async def each(send: Send, change: Change) -> None:
+        if isinstance(change.item, Alert) and change.item.id > (shown or 0):
+            await show(send, change.item)
 
-async def _send_alert(request: web.Request, response: web.StreamResponse, alert: Alert) -> None:
-    await audit(request, who(request), "alert.shown", {"alert": alert.id})
-    data = msgspec.json.encode(tables.alert(alert))
-    await response.write(b"event: alert\nid: %d\ndata: %s\n\n" % (alert.id, data))
-
-
-async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Begin an answer of server-sent events."""
-    headers = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    await response.write(b"retry: 2000\n\n")
-    return response
-
-
-async def still_valid(request: web.Request) -> bool:
-    """Whether who opened the stream may still see it: tokens are revoked and sessions end while streams are open."""
-    return (await identify(request))[0] == who(request)
+    return await stream(request, ["alerts"], first, each)
 
 
 async def watchlist(request: web.Request) -> web.Response:

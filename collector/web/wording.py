@@ -97,6 +97,11 @@ def value(reading: LatestReading) -> str:
     return f"{reading.value:,.{decimals}f}".translate({ord(","): ".", ord("."): ","})
 
 
+def unit(name: str) -> str:
+    """The unit as people write it; pH has none."""
+    return "" if name == "pH" else name.replace("m3", "m³").replace("m2", "m²")
+
+
 def percent(share: float) -> str:
     """A share of 1 in per cent, never rounded up to certainty."""
     return f"{min(int(share * 100), 100)} %"

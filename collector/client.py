@@ -1,0 +1,208 @@
+"""Commands that ask a running collector over HTTP (`query`, `watch`), and those on its database (`token`, `audit`)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from collector.settings import load
+from collector.state import database, now_ms
+from collector.web.access import ROLES, Access
+from collector.web.query import LOCAL, iso, parse_span
+from collector.web.wording import FLAGS
+from edge_agent.contract.quantities import BY_NAME
+
+TIMEOUT = ClientTimeout(total=60, connect=10)
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+class ClientFailure(Exception):
+    """The collector did not do what was asked; the text is for the person who asked."""
+
+
+def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `query`, `watch`, `token` and `audit`; each sets `run`, which returns the exit status."""
+    query = commands.add_parser("query", help="show the readings of a station")
+    query.add_argument("station", help="such as air-01")
+    query.add_argument("quantity", choices=sorted(BY_NAME), metavar="QUANTITY", help="such as pm2_5")
+    query.add_argument("--last", default="24h", metavar="SPAN", help="how far back: 15m, 24h, 7d (default 24h)")
+    query.add_argument("--every", metavar="SPAN", help="means of this step: 15m, 1h, 1d")
+    query.add_argument("--csv", action="store_true", help="as CSV with times in UTC")
+    _add_connection(query)
+    query.set_defaults(run=lambda options: _told(_query, options))
+
+    watch = commands.add_parser("watch", help="which plates are looked for").add_subparsers(required=True)
+    add = watch.add_parser("add", help="look for a plate")
+    add.add_argument("pattern", help="a plate, with * for any characters and ? for one")
+    add.add_argument("--reason", required=True)
+    add.add_argument("--officer", help="who answers for it (default: the token's holder)")
+    add.add_argument("--for", dest="span", required=True, metavar="SPAN", help="until when: 12h, 7d, 30d from now")
+    add.set_defaults(run=lambda options: _told(_watch_add, options))
+    listing = watch.add_parser("list", help="show what is looked for")
+    listing.add_argument("--all", action="store_true", help="also what is no longer in use")
+    listing.set_defaults(run=lambda options: _told(_watch_list, options))
+    remove = watch.add_parser("remove", help="look for a plate no longer")
+    remove.add_argument("entry", type=int, help="the entry's number in the list")
+    remove.set_defaults(run=lambda options: _told(_watch_remove, options))
+    for command in (add, listing, remove):
+        _add_connection(command)
+
+    token = commands.add_parser("token", help="who may use API and page").add_subparsers(required=True)
+    new = token.add_parser("add", help="give somebody a token, printed once")
+    new.add_argument("settings", type=Path, help="the collector's settings")
+    new.add_argument("name", help="of the person or program")
+    new.add_argument("--role", required=True, choices=list(ROLES))
+    new.set_defaults(run=_token_add)
+    end = token.add_parser("revoke", help="end every token of a name")
+    end.add_argument("settings", type=Path, help="the collector's settings")
+    end.add_argument("name")
+    end.set_defaults(run=_token_revoke)
+
+    audit = commands.add_parser("audit", help="who looked at plates, pictures, alerts and the watchlist, as JSON lines")
+    audit.add_argument("settings", type=Path, help="the collector's settings")
+    audit.add_argument("--newest", type=int, default=100, metavar="N", help="how many lines (default 100)")
+    audit.set_defaults(run=_audit)
+
+
+def _add_connection(parser: argparse.ArgumentParser) -> None:
+    url = os.environ.get("COLLECTOR_URL", DEFAULT_URL)
+    parser.add_argument("--url", default=url, help=f"of the collector (COLLECTOR_URL, else {DEFAULT_URL})")
+    parser.add_argument("--token-file", type=Path, help="file that holds the token (else COLLECTOR_TOKEN)")
+
+
+def _told(command: Any, options: argparse.Namespace) -> int:
+    try:
+        command(options)
+    except ClientFailure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _span(text: str) -> int:
+    try:
+        return parse_span(text)
+    except Exception as error:
+        raise ClientFailure(f"{error} Write it like 30s, 15m, 1h or 7d.") from None
+
+
+def _query(options: argparse.Namespace) -> None:
+    query = {"station": options.station, "quantity": options.quantity}
+    query["start"] = str(iso(now_ms() - _span(options.last)))
+    if options.every:
+        query["every"] = options.every
+    if options.csv:
+        print(_ask(options, "GET", "readings", query={**query, "format": "csv"}).decode(), end="")
+        return
+    answer = msgspec.json.decode(_ask(options, "GET", "readings", query=query))
+    quantity = BY_NAME[options.quantity]
+    for row in answer["rows"]:
+        at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
+        value = "–" if row["value"] is None else f"{row['value']:.{quantity.decimals}f} {quantity.unit}"
+        flag = FLAGS.get(row["flag"], FLAGS[2])
+        count = f"  {row['n']} of {row['of']}" if "n" in row else ""
+        print(f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{count}")
+    if not answer["rows"]:
+        print(f"No readings of {options.quantity} at {options.station} in the last {options.last}.", file=sys.stderr)
+
+
+def _watch_add(options: argparse.Namespace) -> None:
+    expires = iso(now_ms() + _span(options.span))
+    body = {"pattern": options.pattern, "reason": options.reason, "expires": expires, "officer": options.officer}
+    _print_entry(msgspec.json.decode(_ask(options, "POST", "watchlist", body=body)))
+
+
+def _watch_list(options: argparse.Namespace) -> None:
+    query = {"all": "true"} if options.all else {}
+    for entry in msgspec.json.decode(_ask(options, "GET", "watchlist", query=query)):
+        _print_entry(entry)
+
+
+def _watch_remove(options: argparse.Namespace) -> None:
+    _print_entry(msgspec.json.decode(_ask(options, "DELETE", f"watchlist/{options.entry}")))
+
+
+def _print_entry(entry: dict[str, Any]) -> None:
+    until = datetime.fromisoformat(entry["expires"]).astimezone(LOCAL)
+    state = f"until {until:%Y-%m-%d %H:%M}" if entry["active"] else "removed" if entry["removed"] else "expired"
+    print(f"{entry['id']:>5}  {entry['pattern']:<16}  {state:<22}  {entry['officer']}: {entry['reason']}")
+
+
+def _ask(
+    options: argparse.Namespace,
+    method: str,
+    path: str,
+    *,
+    query: dict[str, str] | None = None,
+    body: dict[str, Any] | None = None,
+) -> bytes:
+    """One answer of the API. Raises ClientFailure with what it says is wrong."""
+    return asyncio.run(_request(options.url.rstrip("/"), _token(options.token_file), method, path, query, body))
+
+
+async def _request(  # noqa: PLR0917
+    url: str, token: str, method: str, path: str, query: dict[str, str] | None, body: dict[str, Any] | None
+) -> bytes:
+    headers = {"Authorization": f"Bearer {token}"}
+    try:
+        async with (
+            ClientSession(headers=headers, timeout=TIMEOUT) as session,
+            session.request(method, f"{url}/api/v1/{path}", params=query, json=body) as answer,
+        ):
+            content = await answer.read()
+            if answer.status < 400:
+                return content
+    except (ClientError, TimeoutError) as error:
+        raise ClientFailure(f"{url} does not answer: {error}\nIs the collector running? --url says where.") from error
+    try:
+        said = msgspec.json.decode(content)
+        lines = [f"{said['error'][tongue]} {said['what_to_do'][tongue]}" for tongue in ("vi", "en")]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        lines = [f"{url} answered {answer.status}; it does not seem to be a collector"]
+    raise ClientFailure("\n".join(lines))
+
+
+def _token(file: Path | None) -> str:
+    if file is not None:
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            raise ClientFailure(f"{file}: {error.strerror}") from error
+    token = os.environ.get("COLLECTOR_TOKEN", "").strip()
+    if not token:
+        raise ClientFailure(
+            "Cần mã truy cập: đặt COLLECTOR_TOKEN hoặc dùng --token-file.\n"
+            "A token is needed: set COLLECTOR_TOKEN or give --token-file; `collector token add` makes one."
+        )
+    return token
+
+
+def _token_add(options: argparse.Namespace) -> int:
+    print(Access(database(load(options.settings))).issue(options.name, options.role, now_ms()))
+    print("Keep it safe: it is shown only now.", file=sys.stderr)
+    return 0
+
+
+def _token_revoke(options: argparse.Namespace) -> int:
+    ended = Access(database(load(options.settings))).revoke(options.name, now_ms())
+    print(f"{ended} ended")
+    return 0 if ended else 1
+
+
+def _audit(options: argparse.Namespace) -> int:
+    for line in reversed(Access(database(load(options.settings))).trail(options.newest)):
+        shown = {
+            **msgspec.structs.asdict(line),
+            "at": iso(line.at),
+            "parameters": msgspec.Raw(line.parameters.encode()),
+        }
+        print(msgspec.json.encode(shown).decode())
+    return 0
