@@ -98,13 +98,19 @@ async def rtu(instruments: Instruments, line: SimulatedLine, folder: Path, name:
     async with AsyncExitStack() as stack:
         back = await stack.enter_async_context(SimulatedLine(folder / f".{name}-server"))
         back.hears = line.say
-        line.hears = back.say
+        slaves = {sensor.address for sensor, _ in instruments.values()}
+
+        def hears(data: bytes) -> None:
+            # 3.16.1 answers "device failure" for slaves that it does not have, ignore_missing_devices or not
+            if data[0] in slaves:
+                back.say(data)
+
+        line.hears = hears
         server = ModbusSerialServer(
             [device(*each) for each in instruments.values()],
             framer=FramerType.RTU,
             port=str(back.path),
             baudrate=9600,
-            ignore_missing_devices=True,
         )
         await server.serve_forever(background=True)
         stack.push_async_callback(_shutdown, server.shutdown)

@@ -22,7 +22,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from edge_agent.contract.events import Status
-from edge_agent.errors import FrameError
+from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Value, measured
 from edge_agent.station.sensor import LineKind, Mistake, Sensor
 
@@ -84,13 +84,19 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
 
     def poll(self, kind: LineKind) -> Conversation:
         send = b"C,0\r"
-        for _ in range(MAX_LINES):
-            text = yield Ask(send=send, find=line, slack=MAX_LINE)
+        for heard in range(MAX_LINES):
+            try:
+                text = yield Ask(send=send, find=line, slack=MAX_LINE)
+            except Silence:
+                if heard:
+                    break
+                raise
             if text.endswith(b"*OK\r"):
-                break
+                return (yield from self._read())
             send = b""
-        else:
-            raise FrameError("no *OK to C,0; are response codes off? Send *OK,1")
+        raise FrameError("no *OK to C,0; are response codes off? Send *OK,1")
+
+    def _read(self) -> Conversation:
         send = b"R\r"
         for _ in range(MAX_LINES):
             text = yield Ask(send=send, find=line)
