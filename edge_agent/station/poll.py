@@ -92,12 +92,11 @@ class _Line:
     async def poll(self, sensors: list[Polled], emit: Emit) -> None:
         async with self._port:
             while True:
+                for each in sensors:
+                    each.clock_looked_at(self._now())
                 polled = min(sensors, key=lambda each: each.begins)
-                wait = polled.begins - self._now()
-                if wait > 0:
+                if (wait := polled.begins - self._now()) > 0:
                     await asyncio.sleep(min(wait, MAX_SLEEP_MS) / 1000)
-                    for each in sensors:
-                        each.clock_looked_at(self._now())
                     continue
                 at, missed = polled.begin(self._now())
                 if missed:
