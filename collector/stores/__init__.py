@@ -105,7 +105,7 @@ class Store(Protocol):
         """Give the newest `limit` plate reads of a time span, newest first."""
 
     def counts(self) -> dict[str, int]:
-        """Give the number of points of every measurement."""
+        """Give the number of readings (with or without a value) or events of every measurement."""
 
     def close(self) -> None:
         """Let go of files and connections."""

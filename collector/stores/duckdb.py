@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 
 from collector.points import PLATES, Frame
-from collector.stores import LOCAL_MS, LatestRow, PlateRow, ReadingRow, Series, StoreError
+from collector.stores import LOCAL_MS, LatestRow, PlateRow, ReadingRow, RejectedError, Series, StoreError
 from collector.stores.stack import Stacked, stack
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPES = {"f": "DOUBLE", "u": "UTINYINT", "i": "BIGINT", "b": "BOOLEAN", "O": "VARCHAR"}
+_REJECTED = (duckdb.DataError, duckdb.ProgrammingError, ValueError)
+"""Wrong types and names, which no second try makes right."""
 
 
 class DuckStore:
@@ -68,6 +70,8 @@ class DuckStore:
         except BaseException as error:
             self._columns = known
             self._roll_back()
+            if isinstance(error, _REJECTED):
+                raise RejectedError(f"{self._path} rejects {len(frames)} frames: {error}") from error
             if isinstance(error, duckdb.Error):
                 raise StoreError(f"{self._path} did not take {len(frames)} frames: {error}") from error
             raise
@@ -178,8 +182,12 @@ class DuckStore:
         return [PlateRow(**dict(zip(("at", *names), row, strict=True))) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """Give the number of points of every measurement."""
-        return {table: self._ask(f'SELECT count(*) FROM "{table}"', [])[0][0] for table in sorted(self._columns)}
+        """Give the number of readings or events of every measurement."""
+        counted = {}
+        for table, columns in sorted(self._columns.items()):
+            flags = [f'count("{name}")' for name in sorted(columns) if name.endswith("_flag")]
+            ((counted[table],),) = self._ask(f'SELECT {" + ".join(flags) or "count(*)"} FROM "{table}"', [])
+        return counted
 
     def export(self, measurement: str, start: int, stop: int, path: Path) -> int:
         """Write a time span's points to a file, as CSV or, if it is called `.parquet`, Parquet; gives their number."""

@@ -19,7 +19,7 @@ def open_store(settings: DuckDbSettings | Influx2Settings | Influx1Settings, sta
 
         token = secret(settings.token_file, "store.token_file")
         return Influx2Store(url=settings.url, org=settings.org, bucket=settings.bucket, token=token or "")
-    from collector.stores.influx import Influx1Store
+    from collector.stores.influx1 import Influx1Store
 
     password = secret(settings.password_file, "store.password_file")
     return Influx1Store(url=settings.url, database=settings.database, user=settings.user, password=password)

@@ -1,0 +1,136 @@
+"""InfluxDB 1.x by its `/write` and `/query`; checked against a real server, 1.6.7. See `influx.py`."""
+
+# ruff: noqa: S608 - InfluxQL takes names as text: each is ours or matched against PLAIN
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from collector.points import PLATES, Frame
+from collector.stores import LatestRow, PlateRow, ReadingRow, Series, StoreError, buckets
+from collector.stores.influx import ONE_OF_EACH, PLAIN, bodies, latest_row, newest, refusal, sample
+from edge_agent.contract.quantities import BY_NAME, MEDIA
+
+
+class Influx1Store:
+    """A database of an InfluxDB 1.x server, made if it is missing. See `Store`."""
+
+    def __init__(
+        self, *, url: str, database: str, user: str | None = None, password: str | None = None, timeout_s: float = 10
+    ) -> None:
+        self._url, self._database = url.rstrip("/"), database
+        headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
+        self._http = urllib3.PoolManager(headers=headers, timeout=timeout_s, retries=False)
+        self._made = False
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
+        if not self._made:
+            self._ask(f'CREATE DATABASE "{self._database}"')
+            self._made = True
+        for body in bodies(frames):
+            self._say("/write", {"db": self._database, "precision": "ns"}, body)
+
+    def forget(self, measurement: str, before: int) -> None:
+        """Delete old points."""
+        self._ask(f'DELETE FROM "{measurement}" WHERE time < {before:d}ms')
+
+    def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
+        """Give samples or buckets; these are made here, from all samples."""
+        q = series.quantity
+        if not (PLAIN.fullmatch(series.station) and q in BY_NAME and series.measurement in MEDIA):
+            return []
+        (found,) = self._ask(
+            f'SELECT "{q}", "{q}_flag", "{q}_status" FROM "{series.measurement}" '
+            f"WHERE station = '{series.station}' AND time >= {series.start:d}ms AND time < {series.stop:d}ms "
+            "ORDER BY time" + (f" LIMIT {limit:d}" if every_ms is None else "")
+        )
+        rows = (sample(r["time"], r[q], r[f"{q}_flag"], r[f"{q}_status"]) for r in found)
+        return list(rows) if every_ms is None else buckets(rows, every_ms)[:limit]
+
+    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
+        """Give the last sample of every quantity and station."""
+        if station is not None and not PLAIN.fullmatch(station):
+            return []
+        only = f"AND station = '{station}'" if station else ""
+        series = [(medium, name) for medium, name in self._fields() if name in BY_NAME and medium in MEDIA]
+        if not series:
+            return []
+        found = self._ask(
+            "; ".join(
+                f'SELECT last("{q}_flag") AS flag, "{q}" AS value, "{q}_status" AS status FROM "{medium}" '
+                f"WHERE time >= {since:d}ms {only} GROUP BY station, site"
+                for medium, q in series
+            )
+        )
+        return newest(
+            [
+                latest_row(medium, r["station"], r["site"], q, sample(r["time"], r["value"], r["flag"], r["status"]))
+                for (medium, q), rows in zip(series, found, strict=True)
+                for r in rows
+            ]
+        )
+
+    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
+        """Give the newest plate reads, newest first."""
+        if camera is not None and not PLAIN.fullmatch(camera):
+            return []
+        names = [name for name in PlateRow.__struct_fields__ if name != "at"]
+        only = f"AND camera = '{camera}'" if camera else ""
+        (found,) = self._ask(
+            f'SELECT {", ".join(names)} FROM "{PLATES}" WHERE time >= {start:d}ms AND time < {stop:d}ms {only} '
+            f"ORDER BY time DESC LIMIT {limit:d}"
+        )
+        return [PlateRow(at=r["time"], **{name: r[name] for name in names}) for r in found]
+
+    def counts(self) -> dict[str, int]:
+        """Give the number of readings or events of every measurement."""
+        counted: dict[str, int] = {}
+        fields = [(m, name) for m, name in self._fields() if name.endswith("_flag") or ONE_OF_EACH.get(m) == name]
+        if fields:
+            found = self._ask("; ".join(f'SELECT count("{name}") FROM "{m}"' for m, name in fields))
+            for (measurement, _), rows in zip(fields, found, strict=True):
+                counted[measurement] = counted.get(measurement, 0) + sum(r["count"] for r in rows)
+        return dict(sorted(counted.items()))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.clear()
+
+    def _fields(self) -> Iterator[tuple[str, str]]:
+        """Measurement and name of every field."""
+        (found,) = self._ask("SHOW FIELD KEYS")
+        return ((r["measurement"], r["fieldKey"]) for r in found)
+
+    def _ask(self, influxql: str) -> list[list[dict[str, Any]]]:
+        """The rows of each statement's answer, with their tags and the measurement."""
+        answer = json.loads(self._say("/query", {"db": self._database, "epoch": "ms", "q": influxql}))
+        statements = []
+        for result in answer["results"]:
+            if "error" in result:
+                raise StoreError(f"{self._url}: {result['error']}")
+            statements.append(
+                [
+                    {"measurement": s.get("name"), **s.get("tags", {}), **dict(zip(s["columns"], values, strict=True))}
+                    for s in result.get("series", ())
+                    for values in s["values"]
+                ]
+            )
+        return statements
+
+    def _say(self, path: str, parameters: dict[str, str], body: bytes = b"") -> bytes:
+        try:
+            if path == "/query":
+                response = self._http.request("POST", self._url + path, fields=parameters, encode_multipart=False)
+            else:
+                query = "&".join(f"{name}={value}" for name, value in parameters.items())
+                response = self._http.request("POST", f"{self._url}{path}?{query}", body=body)
+        except HTTPError as error:
+            raise StoreError(f"{self._url} does not answer: {error}") from error
+        if response.status >= 300:
+            raise refusal(self._url, response.status, response.data, body)
+        return bytes(response.data)
