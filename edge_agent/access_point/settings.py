@@ -39,4 +39,6 @@ class AccessPointSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     every_s: Annotated[int, Meta(ge=1, le=3600, description="Length of a window in seconds")] = 60
     timeout_s: Annotated[float, Meta(ge=0.1, le=60, description="Longest wait for hostapd's answer")] = 2.0
     traffic: Annotated[FilePath, Meta(description="The kernel's interface counters")] = "/proc/net/dev"
-    leases: Annotated[FilePath, Meta(description="dnsmasq's DHCP leases")] = "/tmp/dhcp.leases"  # noqa: S108
+    leases: Annotated[
+        FilePath | None, Meta(description="dnsmasq's DHCP leases; null where another machine gives addresses")
+    ] = "/tmp/dhcp.leases"  # noqa: S108
