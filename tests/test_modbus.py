@@ -95,6 +95,11 @@ def test_a_refusal_says_what_it_means() -> None:
         rtu().registers(frame)
 
 
+def test_a_refusal_is_found_behind_what_looks_like_a_longer_answer() -> None:
+    refusal = bytes.fromhex("01 83 02 c0 f1")
+    assert take(bytearray(ANSWER[:4] + refusal), rtu().find_rtu) == (4, refusal)
+
+
 @given(st.binary(max_size=600))
 def test_no_bytes_are_taken_for_an_answer_of_the_wrong_shape(data: bytes) -> None:
     _, frame = take(bytearray(data), rtu(slave=17, count=1).find_rtu)

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from transcripts import sensor
 
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Event, Readings, Status
 from edge_agent.contract.quantities import BY_NAME, BY_NUMBER
 from edge_agent.health import Health
 from edge_agent.station.drivers.modbus import Modbus
-from edge_agent.station.poll import Polled, run
+from edge_agent.station.poll import run
 from edge_agent.station.settings import StationSettings, mistakes, stored_as
 from scripts.simulated import modbus, simulate
 from scripts.simulated.day import Day
@@ -217,40 +216,6 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_polls(tmp_path: Path) 
         assert value(second)
 
 
-# --- the timetable ---
-
-
-def polled(at: int, **options: object) -> Polled:
-    return Polled("a", sensor(driver="sds011", **options), at)
-
-
-def test_polls_are_due_on_whole_multiples() -> None:
-    table = polled(1_000_500, every_s=60)
-    assert table.due == 1_020_000
-    assert table.begin(1_020_003) == (1_020_000, 0)
-    assert table.due == 1_080_000
-
-
-def test_missed_polls_are_counted_and_the_last_one_is_made() -> None:
-    table = polled(0, every_s=10)
-    assert table.begin(39_999) == (30_000, 2)
-    assert table.due == 40_000
-
-
-def test_a_sleeping_sensor_is_woken_early_and_its_time_is_when_it_is_due() -> None:
-    table = polled(1_000_500, every_s=60, warm_up_s=30, sleep=True)
-    assert table.due == 1_080_000  # there was no time left to wake it for the one at 1,020,000
-    assert table.begins == 1_050_000
-    assert table.begin(1_050_001) == (1_080_000, 0)
-
-
-@pytest.mark.parametrize(("now", "due"), [(59_999, 60_000), (1_000, 60_000), (-1, 0), (-500_000, -480_000)])
-def test_the_timetable_begins_anew_when_the_clock_is_set_back(now: int, due: int) -> None:
-    table = polled(0, every_s=60)
-    table.clock_looked_at(now)
-    assert table.due == due
-
-
 # --- the simulated station ---
 
 EVERYTHING = {
@@ -302,14 +267,13 @@ async def test_what_is_simulated_is_what_is_read() -> None:
                 lines[name] |= {"host": place[0], "port": place[1]}
         settings = station(EVERYTHING, **lines)
         async with polling(settings) as watched:
-            for name, played in settings.sensors.items():
-                event = await watched.event(name, value)
+            events = await asyncio.gather(*(watched.event(name, value) for name in settings.sensors))
+            for name, event in zip(settings.sensors, events, strict=True):
                 for reading in event.readings:
                     quantity = BY_NUMBER[reading.quantity]
                     assert reading.ticks is not None
-                    played_value = Day("seawater", f"test {name}").value(quantity.name, moment)
+                    played = Day("seawater", f"test {name}").value(quantity.name, moment)
                     step = RESOLUTION.get(quantity.name, 10.0**-quantity.decimals)
-                    assert quantity.value(reading.ticks) == pytest.approx(played_value, abs=0.51 * step + 1e-4)
-                assert played.gives
+                    assert quantity.value(reading.ticks) == pytest.approx(played, abs=0.51 * step + 1e-4)
             assert watched.health.faults == ()
             assert watched.health.counters == {}

@@ -162,6 +162,16 @@ async def test_what_came_before_the_question_is_no_answer(line: SimulatedLine) -
         assert (await opened.converse(SDS011.poll("serial"))).values[0].value == 0.9
 
 
+async def test_an_answer_given_twice_is_not_taken_for_the_next_one(line: SimulatedLine) -> None:
+    two = sensor(driver="modbus", registers={"ph": {"address": 0, "scale": 0.01}, "orp": {"address": 9}})
+    twice, once = bytes.fromhex("01 03 02 03 2c b9 69") * 2, bytes.fromhex("01 03 02 01 90 b9 b8")
+    answers = iter([twice, once])
+    line.hears = lambda _: line.say(next(answers))
+    async with port(line) as opened:
+        answer = await opened.converse(two.poll("serial"))
+    assert [v.value for v in answer.values] == [pytest.approx(8.12), 400]
+
+
 async def test_a_line_that_babbles_is_given_up_at_the_limit(line: SimulatedLine) -> None:
     async def babble() -> None:
         while True:

@@ -111,14 +111,14 @@ class _Line:
         answer = None
         try:
             answer = await self._port.converse(sensor.poll(self._port.kind), sensor.timeout_s)
-        except Silence as error:
-            health.count(f"{name}.silent")
-            trouble, polled.answers_since = str(error), None
         except LineError as error:
-            health.count(f"{self._name}.line_errors")
-            health.fault(f"line {self._name}", str(error))
             polled.answers_since = None
-            return None
+            if not isinstance(error, Silence):
+                health.count(f"{self._name}.line_errors")
+                health.fault(f"line {self._name}", str(error))
+                return None
+            health.count(f"{name}.silent")
+            trouble = str(error)
         except FrameError as error:
             log.debug("sensor %s: %s", name, error)
             health.count(f"{name}.bad_frames")
