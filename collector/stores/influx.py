@@ -3,9 +3,9 @@
 Every write waits for the server's answer: the client's default batching drops data after five tries with only a line
 in the log. InfluxDB merges fields of the same series and time, so a redelivery changes nothing.
 
-Checked against a real VictoriaMetrics 1.79: writing, with what it makes of it (no text fields, every number a float,
-milliseconds, so that two plate reads of one millisecond are one). The Flux queries and the delete are checked against
-the client and canned answers of a 2.x server only, as none was at hand.
+Checked against a real VictoriaMetrics 1.79: writing, with what it makes of it (text is 0 there, every number a float,
+and milliseconds, so that two plate reads of one millisecond are one). Queries and deletion are
+checked with the real client against canned answers of a 2.x server only: none was at hand.
 """
 
 from __future__ import annotations
@@ -201,7 +201,11 @@ def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b""
     return kind(f"{url} answers {status}: {text}{_ADVICE.get(status, '')}")
 
 
-_ADVICE = {401: "; check the token", 403: "; check the token's rights", 404: "; check database, bucket, organisation"}
+_ADVICE = {
+    401: "; check user or token",
+    403: "; check the rights of user or token",
+    404: "; check database, bucket, organisation",
+}
 
 
 def _json_object(text: str) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from collector.stores import LatestRow, PlateRow, ReadingRow, Series, StoreError
 from collector.stores.influx import ONE_OF_EACH, PLAIN, bodies, latest_row, newest, refusal, sample
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
+_MISSING = "database not found"
+"""The server's words; nothing has been written then."""
+
 
 class Influx1Store:
     """A database of an InfluxDB 1.x server, made if it is missing. See `Store`."""
@@ -25,15 +28,17 @@ class Influx1Store:
         self._url, self._database = url.rstrip("/"), database
         headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
         self._http = urllib3.PoolManager(headers=headers, timeout=timeout_s, retries=False)
-        self._made = False
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        if not self._made:
-            self._ask(f'CREATE DATABASE "{self._database}"')
-            self._made = True
         for body in bodies(frames):
-            self._say("/write", {"db": self._database, "precision": "ns"}, body)
+            try:
+                self._say("/write", {"db": self._database, "precision": "ns"}, body)
+            except StoreError as error:
+                if _MISSING not in str(error):
+                    raise
+                self._ask(f'CREATE DATABASE "{self._database}"')
+                self._say("/write", {"db": self._database, "precision": "ns"}, body)
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points."""
@@ -111,7 +116,7 @@ class Influx1Store:
         answer = json.loads(self._say("/query", {"db": self._database, "epoch": "ms", "q": influxql}))
         statements = []
         for result in answer["results"]:
-            if "error" in result:
+            if _MISSING not in result.get("error", _MISSING):
                 raise StoreError(f"{self._url}: {result['error']}")
             statements.append(
                 [
