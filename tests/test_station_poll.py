@@ -90,7 +90,7 @@ async def dust(path: Path) -> AsyncIterator[tuple[SimulatedLine, dict[str, objec
     """A dust sensor that answers, its line, and its settings."""
     async with SimulatedLine(path / "dust") as line:
         task = asyncio.ensure_future(NovaSds011(line, VALUES.__getitem__, every_s=0.1).run())
-        yield line, {"kind": "serial", "port": str(line.path), "timeout_s": 0.2}
+        yield line, {"kind": "serial", "port": str(line.path), "timeout_s": 0.5}
         task.cancel()
 
 
@@ -119,7 +119,7 @@ async def test_a_silent_sensor_is_seen_as_missing_and_said_once(
         await watched.event("a", none)
         await watched.event("a", none)
         assert watched.parts() == ["sensor a"]
-        assert "no answer within 0.2 s" in watched.health.faults[0].text
+        assert "no answer within 0.5 s" in watched.health.faults[0].text
         assert "không trả lời" in watched.health.faults[0].text
         assert watched.health.counters["a.silent"] >= 2
         simulated.silent = False

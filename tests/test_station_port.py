@@ -24,7 +24,8 @@ from scripts.simulated import modbus
 from scripts.simulated.pty import SimulatedLine
 from scripts.simulated.sensors import AtlasScientificEzo, NovaSds011, PlantowerPms5003
 
-LIMIT = 0.4
+LIMIT, SHORT = 3, 0.3
+"""Seconds for what must answer, and for what will not."""
 VALUES = {"pm1": 4.0, "pm2_5": 11.0, "pm10": 19.0, "ph": 8.123, "conductivity": 50_500.0, "orp": -123.0}
 
 PMS5003 = sensor(driver="pms5003")
@@ -106,7 +107,7 @@ async def test_noise_is_passed_over_and_counted(played: Sensor, line: SimulatedL
     async with playing(played, line), port(line, noise.append) as opened:
         if played is EZO:  # a line without a checksum can only be refused
             with pytest.raises(FrameError):
-                await opened.converse(played.poll("serial"))
+                await opened.converse(played.poll("serial"), SHORT)
             return
         assert correct(await opened.converse(played.poll("serial")))
     assert sum(noise) >= 46
@@ -117,7 +118,7 @@ async def test_wrong_checksums_give_no_value(played: Sensor, line: SimulatedLine
     line.corrupt = True
     async with playing(played, line), port(line) as opened:
         with pytest.raises(FrameError):
-            await opened.converse(played.poll("serial"))
+            await opened.converse(played.poll("serial"), SHORT)
         line.corrupt = False
         assert correct(await opened.converse(played.poll("serial")))
 
@@ -127,7 +128,7 @@ async def test_silence_ends_at_the_limit_and_the_sensor_may_come_back(played: Se
     line.silent = True
     async with playing(played, line), port(line) as opened:
         with pytest.raises(Silence, match="no answer within"):
-            await opened.converse(played.poll("serial"))
+            await opened.converse(played.poll("serial"), SHORT)
         line.silent = False
         assert correct(await opened.converse(played.poll("serial")))
 
@@ -181,7 +182,7 @@ async def test_a_line_that_babbles_is_given_up_at_the_limit(line: SimulatedLine)
     task = asyncio.ensure_future(babble())
     async with port(line) as opened:
         with pytest.raises(FrameError, match="no sound frame"):
-            await opened.converse(SDS011.poll("serial"))
+            await opened.converse(SDS011.poll("serial"), SHORT)
     task.cancel()
 
 
@@ -202,7 +203,7 @@ async def test_two_sensors_on_a_bus_and_one_is_dead(line: SimulatedLine) -> None
         for _ in range(2):
             assert correct(await opened.converse(PROBE.poll("serial")))
             with pytest.raises(Silence):
-                await opened.converse(dead.poll("serial"))
+                await opened.converse(dead.poll("serial"), SHORT)
 
 
 async def test_cancelling_leaves_the_line_usable(line: SimulatedLine) -> None:
@@ -265,7 +266,7 @@ async def test_a_bad_tcp_answer_is_an_error_and_the_next_one_is_believed(said: b
     answers = iter([said, GOOD])
     async with served(lambda _: next(answers)) as at, Port(at) as opened:
         with pytest.raises(error):
-            await opened.converse(FLOW.poll("tcp"))
+            await opened.converse(FLOW.poll("tcp"), SHORT)
         assert (await opened.converse(FLOW.poll("tcp"))).values[0].value == 27.5
 
 
@@ -285,7 +286,7 @@ async def test_a_late_tcp_answer_never_meets_the_next_question() -> None:
         at = TcpLine(host="127.0.0.1", port=server.sockets[0].getsockname()[1], timeout_s=LIMIT)
         async with Port(at) as opened:
             with pytest.raises(Silence):
-                await opened.converse(FLOW.poll("tcp"))
+                await opened.converse(FLOW.poll("tcp"), SHORT)
             assert (await opened.converse(FLOW.poll("tcp"))).values[0].value == 27.5
 
 
