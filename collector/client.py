@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 from collector.settings import load
 from collector.state import database, now_ms
 from collector.web.access import ROLES, Access
+from collector.web.context import Refusal
 from collector.web.query import LOCAL, iso, parse_span
 from collector.web.wording import FLAGS
 from edge_agent.contract.quantities import BY_NAME
@@ -78,7 +80,7 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, help="file that holds the token (else COLLECTOR_TOKEN)")
 
 
-def _told(command: Any, options: argparse.Namespace) -> int:
+def _told(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
     try:
         command(options)
     except ClientFailure as failure:
@@ -90,8 +92,8 @@ def _told(command: Any, options: argparse.Namespace) -> int:
 def _span(text: str) -> int:
     try:
         return parse_span(text)
-    except Exception as error:
-        raise ClientFailure(f"{error} Write it like 30s, 15m, 1h or 7d.") from None
+    except Refusal as refusal:
+        raise ClientFailure(f"{refusal} {refusal.todo[1]}") from None
 
 
 def _query(options: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ SIGHTINGS = Table(
 )
 
 _COLUMNS = [column for column in SIGHTINGS.c if column.name != "jpeg"]
-_IDENTITY = re.compile(r"([a-z][a-z0-9-]{0,31})\.(\d{1,10})\.(\d{1,16})")
+_IDENTITY = re.compile(r"([a-z][a-z0-9-]{0,31})\.([0-9]{1,10})\.([0-9]{1,16})")
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):

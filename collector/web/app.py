@@ -31,7 +31,7 @@ ROUTES = (
     Route(method="GET", path="/api/v1/alerts/stream", handler=police.alert_stream, right="alerts"),
     Route(method="GET", path="/api/v1/watchlist", handler=police.watchlist, right="watchlist"),
     Route(method="POST", path="/api/v1/watchlist", handler=police.watch, right="watchlist"),
-    Route(method="DELETE", path=r"/api/v1/watchlist/{id:\d{1,9}}", handler=police.unwatch, right="watchlist"),
+    Route(method="DELETE", path=r"/api/v1/watchlist/{id:[0-9]{1,9}}", handler=police.unwatch, right="watchlist"),
 )
 """Every path but `/static/`."""
 

@@ -46,15 +46,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CONTEXT = web.AppKey("context", Context)
-WHO = "who"
+WHO = web.RequestKey("who", Who)
 """Where the guard puts who asks."""
 
 
 def who(request: web.Request) -> Who:
     """Who asks; only behind the guard."""
-    found = request[WHO]
-    assert isinstance(found, Who)
-    return found
+    return request[WHO]
 
 
 class Refusal(Exception):

@@ -17,7 +17,7 @@ T = TypeVar("T")
 LOCAL = timezone(timedelta(hours=7))
 """Phú Quốc has no summer time."""
 MAX_MS = 4_102_444_800_000
-_SPAN = re.compile(r"(\d{1,6})(s|m|h|d)")
+_SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)$")
 
