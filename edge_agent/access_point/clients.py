@@ -39,17 +39,17 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     """dBm."""
 
 
-class _Bytes(msgspec.Struct):
+class _Bytes(msgspec.Struct, frozen=True):
     rx: int = 0
     tx: int = 0
 
 
-class _UbusClient(msgspec.Struct):
+class _UbusClient(msgspec.Struct, frozen=True):
     bytes: _Bytes = _Bytes()
     signal: int | None = None
 
 
-class _UbusAnswer(msgspec.Struct):
+class _UbusAnswer(msgspec.Struct, frozen=True):
     clients: dict[str, _UbusClient]
 
 
@@ -160,7 +160,7 @@ async def _walk_socket(path: Path) -> list[Client]:
             control.connect(str(path))
             return await _walk(loop, control)
         except OSError as error:
-            raise LineError(f"hostapd cannot be asked on {path}: {error.strerror}") from error
+            raise LineError(f"hostapd cannot be asked on {path}: {error.strerror or error}") from error
 
 
 async def _walk(loop: asyncio.AbstractEventLoop, control: socket.socket) -> list[Client]:
