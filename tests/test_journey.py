@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import sys
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import duckdb
 import pytest
@@ -17,6 +21,7 @@ from numbered_box import PLATE, PLATE_EVERY, START, event
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from processes import Centre, Program, wait_until
+from servers import influxd
 
 from collector.alerts.watchlist import Watchlist
 from collector.ledger import Ledger
@@ -65,6 +70,24 @@ def test_kill_9_of_anyone_loses_and_doubles_nothing(broker: str, tmp_path: Path)
     # air stations have no camera in the fleet's files, but the collector takes what an enrolled box sends
     assert centre.count("SELECT count(*) FROM sightings") == len(BOXES) * MADE // PLATE_EVERY
     assert centre.count("SELECT count(*) FROM alerts") == len(BOXES) * MADE // PLATE_EVERY
+
+
+def test_while_the_store_is_down_alerts_go_out_and_the_boxes_keep_their_data(tmp_path: Path) -> None:
+    with influxd(tmp_path) as influx:
+        port = influx.port
+        ask(influx.url, "CREATE DATABASE island")
+    centre = Centre(tmp_path, "amqtt", f"kind: influx1, url: 'http://127.0.0.1:{port}', database: island")
+    watch_for_the_plate(centre)
+    box = numbered_box(centre, "air-01")
+    with centre.collector, box:
+        centre.ready()
+        wait_until(lambda: centre.count("SELECT count(*) FROM alerts") >= 10, 30, "alerts without the store")
+        assert centre.count("SELECT count(*) FROM ledger_runs") == 0, "no receipt for what is not stored"
+        with influxd(tmp_path, port) as influx:
+            wait_until(partial(all_sent, tmp_path / "air-01"), 60, "everything is sent")
+            stored = ask(influx.url, "SELECT count(pm2_5) FROM air")["results"][0]["series"][0]["values"][0][1]
+            assert stored == MADE - MADE // PLATE_EVERY
+        assert centre.count("SELECT count(*) FROM alerts") == MADE // PLATE_EVERY
 
 
 @pytest.mark.parametrize("broker", ["amqtt", "mosquitto"])
@@ -120,6 +143,12 @@ def test_bad_input_is_quarantined_and_the_good_keeps_flowing(tmp_path: Path) -> 
     assert {r.topic for r in refused} == {topic for topic, _ in bad}
     assert len(refused) == len(bad)
     assert all(r.reason for r in refused)
+
+
+def ask(url: str, query: str) -> Any:
+    address = f"{url}/query?{urlencode({'db': 'island', 'q': query})}"
+    with urlopen(Request(address, method="POST")) as answer:
+        return json.load(answer)
 
 
 def pack(number: int) -> bytes:
