@@ -1,0 +1,42 @@
+"""What the parts of the plate reader hand to each other: a plate's text, and one sight of it in one frame."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge_agent.contract.events import Colour, Layout
+
+Point = tuple[float, float]
+Quad = tuple[Point, Point, Point, Point]
+"""Corners in frame pixels, (x, y): top left of the plate as it is read, then clockwise."""
+
+
+class PlateText(msgspec.Struct, frozen=True, kw_only=True):
+    """One reading of one plate, as the grammar understands it."""
+
+    text: str
+    """Without separators, Đ kept; equal to `raw` if not repaired or not valid."""
+    raw: str
+    """What was read, upper case and without separators, before any repair."""
+    confidence: float
+    """0 to 1, of the whole text."""
+    char_confidence: tuple[int, ...]
+    """Per cent, one for each character of `raw`."""
+    valid: bool
+    """Whether the grammar knows `text`."""
+    classes: tuple[str, ...]
+    """Every class that text, lines and colour allow, the likeliest first; several mean that nothing decides."""
+    layout: Layout
+
+    @property
+    def repaired(self) -> bool:
+        """Whether `text` is a guess that differs from what was read."""
+        return self.text != self.raw
+
+
+class Sight(msgspec.Struct, frozen=True, kw_only=True):
+    """One plate in one frame."""
+
+    quad: Quad
+    colour: Colour
+    read: PlateText
