@@ -13,7 +13,7 @@ import pytest
 
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Event, Readings, Status
-from edge_agent.contract.quantities import BY_NAME, BY_NUMBER
+from edge_agent.contract.quantities import BY_NAME, BY_NUMBER, MEDIA
 from edge_agent.health import Health
 from edge_agent.station.drivers.modbus import Modbus
 from edge_agent.station.poll import run
@@ -248,6 +248,14 @@ EVERYTHING = {
 }
 RESOLUTION = {"pm1": 1, "pm2_5": 1, "pm10": 1, "pm2_5_b": 0.1, "pm10_b": 0.1, "co": 1.2}
 """What a sensor's own steps are worth, where they are coarser than the registry's."""
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+def test_every_quantity_has_its_day(medium: str) -> None:
+    for quantity in BY_NAME.values():
+        for hour in range(24):
+            value = Day(medium, "test").value(quantity.name, 1_790_000_000_000 + hour * 3_600_000)
+            assert quantity.low <= value <= quantity.high
 
 
 async def test_what_is_simulated_is_what_is_read() -> None:

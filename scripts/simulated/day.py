@@ -44,6 +44,7 @@ CURVES: dict[str, Curve] = {
     "pressure": Curve(1009, 1.4, 10, 0.1),
     "wind_speed": Curve(3.4, 1.8, 15, 0.5),
     "wind_direction": Curve(235, 30, 15, 6),
+    "rain": Curve(0),
     "solar_radiation": Curve(180, 620, 12, 15),
     "noise": Curve(54, 6, 14, 1, 8),
     "water_temperature": Curve(28.6, 0.7, 16, 0.02),
@@ -53,12 +54,21 @@ CURVES: dict[str, Curve] = {
     "dissolved_oxygen_saturation": Curve(92, 6, 15, 0.4),
     "turbidity": Curve(0.6, 0.1, 8, 0.03),
     "tss": Curve(6, 1, 8, 0.3),
+    "salinity": Curve(0.15, 0.01, 6, 0.005),
     "tds": Curve(160, 5, 6, 0.6),
     "orp": Curve(420, 25, 5, 2),
     "free_chlorine": Curve(0.55, 0.08, 5, 0.008),
     "ammonium": Curve(0.08, 0.02, 9, 0.003),
     "nitrate": Curve(1.6, 0.1, 9, 0.02),
     "nitrite": Curve(0.01, 0.002, 9, 0.0005),
+    "phosphate": Curve(0.05, 0.01, 9, 0.002),
+    "total_nitrogen": Curve(2.2, 0.2, 9, 0.03),
+    "total_phosphorus": Curve(0.08, 0.01, 9, 0.002),
+    "cod": Curve(3, 0.5, 9, 0.1),
+    "bod5": Curve(1.2, 0.2, 9, 0.05),
+    "toc": Curve(1.8, 0.2, 9, 0.05),
+    "colour": Curve(4, 0.5, 9, 0.2),
+    "chlorophyll_a": Curve(0.3, 0.1, 14, 0.02),
     "flow": Curve(85, 40, 19, 1.5),
     "water_level": Curve(2.4, 0.5, 5, 0.004),
     "water_pressure": Curve(320, 30, 3, 1),
@@ -101,7 +111,7 @@ class Day:
     def value(self, quantity: str, at: int) -> float:
         """What an instrument would measure at `at` (milliseconds since 1970), in the quantity's own unit."""
         known = BY_NAME[quantity]
-        curve = self._curves.get(quantity, Curve((known.low + min(known.high, 100)) / 2, noise=0.5))
+        curve = self._curves[quantity]
         hour = (at / 3_600_000 + UTC_OFFSET_H) % 24
         chance = random.Random(f"{self._seed} {quantity} {at // 1000}")
         value = curve.mean + curve.swing * math.cos((hour - curve.peak_h) / 24 * math.tau)
