@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 from aiohttp import ClientResponse
 from city import FLEET, HOUR, NOON, City, plate
 
+from collector.__main__ import main
 from collector.database import open_database
 from collector.live import QUEUE, Live
 from collector.state import now_ms
@@ -377,18 +377,19 @@ async def test_a_restarted_collector_shows_the_last_plates_and_alerts(city: City
     await app.cleanup()
 
 
+async def collector(*arguments: str) -> tuple[int, str, str]:
+    """Run the command line in a thread; status and what it printed."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = await asyncio.wait_for(asyncio.to_thread(main, list(arguments)), 3 * SAFETY_S)
+    return status, out.getvalue(), err.getvalue()
+
+
 async def command(city: City, role: str, tmp_path: Path, *arguments: str) -> tuple[int, str, str]:
-    """Run `collector` with the arguments as a process of its own; status and what it printed."""
+    """Run a command against the city's server with a role's token."""
     file = tmp_path / "token"
     file.write_text(city.tokens[role] + "\n")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "collector", *arguments, "--url", city.url, "--token-file", str(file)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await asyncio.wait_for(process.communicate(), 6 * SAFETY_S)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await collector(*arguments, "--url", city.url, "--token-file", str(file))
 
 
 async def test_commands(city: City, tmp_path: Path) -> None:
@@ -419,19 +420,12 @@ async def test_tokens_by_command(tmp_path: Path) -> None:
     settings = tmp_path / "collector.yaml"
     settings.write_text(f"state: {tmp_path}\nfleet: {tmp_path}\nplates: {{keep_days: 1, keep_hit_days: 2}}\n")
 
-    async def collector(*arguments: str) -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "collector", *arguments), stdout=asyncio.subprocess.PIPE
-        )
-        out, _ = await asyncio.wait_for(process.communicate(), 6 * SAFETY_S)
-        return process.returncode, out.decode()
-
-    status, token = await collector("token", "add", str(settings), "đội 3", "--role", "police")
+    status, token, _ = await collector("token", "add", str(settings), "đội 3", "--role", "police")
     access = Access(open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}"))
     who = access.holder(token.strip())
     assert status == 0 and who == Who(name="đội 3", role="police")
     access.record(who, "plates.search", {"plate": "68A*"}, now=NOON)
-    status, lines = await collector("audit", str(settings))
+    status, lines, _ = await collector("audit", str(settings))
     assert msgspec.json.decode(lines)["parameters"] == {"plate": "68A*"}
-    assert await collector("token", "revoke", str(settings), "đội 3") == (0, "1 ended\n")
+    assert await collector("token", "revoke", str(settings), "đội 3") == (0, "1 ended\n", "")
     assert access.holder(token.strip()) is None
