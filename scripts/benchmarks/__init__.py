@@ -1,0 +1,1 @@
+"""The project's figures: one file for each, run by `scripts/bench`."""
