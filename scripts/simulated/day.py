@@ -79,6 +79,7 @@ MEDIUM: dict[str, dict[str, Curve]] = {
         "ph": Curve(6.9, 0.15, 11, 0.01),
         "conductivity": Curve(980, 90, 11, 6),
         "dissolved_oxygen": Curve(3.1, 0.5, 4, 0.05),
+        "turbidity": Curve(18, 5, 11, 0.6),
         "tss": Curve(32, 9, 11, 1),
         "cod": Curve(48, 14, 11, 1.2),
         "bod5": Curve(22, 6, 11, 0.8),
