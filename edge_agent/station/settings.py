@@ -16,6 +16,7 @@ import msgspec
 
 from edge_agent.contract.device import Medium, Name
 from edge_agent.contract.quantities import BY_NAME
+from edge_agent.contract.strict import meant
 from edge_agent.station import drivers
 from edge_agent.station.sensor import Mistake, Sensor
 
@@ -122,7 +123,7 @@ def _sensors(settings: StationSettings) -> Iterator[Mistake]:
                     f"it gives: {', '.join(sensor.gives)}",
                 )
             if target not in BY_NAME:
-                yield (*path, "rename", quantity), f"{target} is not a quantity", "take a name of the quantity registry"
+                yield (*path, "rename", quantity), f"{target} is not a quantity", meant(target, BY_NAME)
             elif quantity in BY_NAME and BY_NAME[quantity].unit != BY_NAME[target].unit:
                 yield (
                     (*path, "rename", quantity),

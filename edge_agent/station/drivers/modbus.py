@@ -34,6 +34,7 @@ import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME, conversion, units_for
+from edge_agent.contract.strict import meant
 from edge_agent.station.conversation import Answer, Conversation, Value
 from edge_agent.station.sensor import LineKind, Mistake, Sensor
 
@@ -199,7 +200,7 @@ class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
         for quantity, register in self.registers.items():
             path = ("registers", quantity)
             if quantity not in BY_NAME:
-                yield path, f"{quantity} is not a quantity", "take a name of the quantity registry"
+                yield path, f"{quantity} is not a quantity", meant(quantity, BY_NAME)
             elif register.unit and register.unit not in units_for(quantity):
                 yield (
                     (*path, "unit"),
