@@ -7,7 +7,6 @@ plates and alerts. A subscriber that does not keep up is dropped and starts agai
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
@@ -16,16 +15,14 @@ import msgspec
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
+from collector.subscription import LAST_PLATES, WAITING_ALERTS, Change, Subscription, Topic
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus
+from edge_agent.contract.quantities import BY_NAME
 
 State = Literal["online", "late", "offline", "never"]
-Topic = Literal["devices", "readings", "plates", "alerts"]
 
-LAST_PLATES = 12
 LAST_ALERTS = 20
-QUEUE = 256
-"""Changes that a subscriber may be behind before it is dropped."""
 
 
 class LatestReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,49 +47,10 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StationState(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest readings of one box, in the order in which they first came."""
+    """The newest readings of one box, in the registry's order."""
 
     box: Box
     readings: tuple[LatestReading, ...]
-
-
-Item = DeviceState | StationState | Sighting | Alert
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that changed, as it is now."""
-
-    topic: Topic
-    item: Item
-
-
-class Subscription:
-    """Changes of some topics, in order, until `ended`: the subscriber was too slow, or the collector stops."""
-
-    def __init__(self, topics: frozenset[Topic], size: int) -> None:
-        self.topics = topics
-        self.ended = False
-        self._queue: asyncio.Queue[Change | None] = asyncio.Queue(size + 1)
-
-    def offer(self, change: Change) -> bool:
-        """Put a change in; False if there is no room (the last place is kept for the end)."""
-        if self._queue.qsize() >= self._queue.maxsize - 1:
-            return False
-        self._queue.put_nowait(change)
-        return True
-
-    def end(self) -> None:
-        """Wake the subscriber for the last time."""
-        if not self.ended:
-            self.ended = True
-            self._queue.put_nowait(None)
-
-    async def next(self, timeout_s: float) -> Change | None:
-        """The next change; None if there was none in time or, with `ended` set, no more will come."""
-        try:
-            return await asyncio.wait_for(self._queue.get(), timeout_s)
-        except TimeoutError:
-            return None
 
 
 class _Device:
@@ -148,14 +106,14 @@ class Live:
             self._refresh(known)
 
     def readings(self, box: Box, latest: Iterable[LatestReading]) -> None:
-        """Flagged values came; older ones than those shown are left out."""
+        """Flagged values of registered quantities came; older ones than those shown are left out."""
         known = self._devices.get(box.device)
         if known is None:
             return
         newer = [r for r in latest if r.quantity not in known.readings or r.at >= known.readings[r.quantity].at]
         if newer:
             known.readings |= {reading.quantity: reading for reading in newer}
-            self._publish("readings", _station(known))
+            self._publish("readings", box.device, _station(known))
 
     def plates(self, sightings: Iterable[Sighting]) -> None:
         """Plates came; what is shown already is left out, and so is an old backlog, lest it hide the present."""
@@ -165,7 +123,7 @@ class Live:
             if sighting.id not in shown and not old:
                 shown.add(sighting.id)
                 self._plates.append(sighting)
-                self._publish("plates", sighting)
+                self._publish("plates", sighting.id, sighting)
 
     def alerts(self, alerts: Iterable[Alert]) -> None:
         """New alerts were raised; what is shown already is left out."""
@@ -174,7 +132,7 @@ class Live:
             if alert.id not in shown:
                 shown.add(alert.id)
                 self._alerts.append(alert)
-                self._publish("alerts", alert)
+                self._publish("alerts", str(alert.id), alert)
 
     # what pages ask
 
@@ -194,9 +152,9 @@ class Live:
         """The last alerts, the newest first."""
         return list(reversed(self._alerts))
 
-    def subscribe(self, topics: Iterable[Topic], size: int = QUEUE) -> Subscription:
+    def subscribe(self, topics: Iterable[Topic], alerts: int = WAITING_ALERTS) -> Subscription:
         """Be told of changes from now on; `unsubscribe` in the end."""
-        subscription = Subscription(frozenset(topics), size)
+        subscription = Subscription(frozenset(topics), alerts)
         self._subscriptions.add(subscription)
         return subscription
 
@@ -230,7 +188,7 @@ class Live:
             state.late_s // 60,
         ):
             known.shown = state
-            self._publish("devices", state)
+            self._publish("devices", known.box.device, state)
 
     def _state(self, known: _Device) -> DeviceState:
         status = known.status
@@ -247,8 +205,8 @@ class Live:
         version = "" if status is None else status.version
         return DeviceState(box=known.box, state=state, seen=known.at, late_s=late_s, version=version)
 
-    def _publish(self, topic: Topic, item: Item) -> None:
-        change = Change(topic=topic, item=item)
+    def _publish(self, topic: Topic, key: str, item: DeviceState | StationState | Sighting | Alert) -> None:
+        change = Change(topic=topic, key=key, item=item)
         for subscription in list(self._subscriptions):
             if topic in subscription.topics and not subscription.offer(change):
                 self._subscriptions.discard(subscription)
@@ -257,4 +215,5 @@ class Live:
 
 
 def _station(known: _Device) -> StationState:
-    return StationState(box=known.box, readings=tuple(known.readings.values()))
+    rows = sorted(known.readings.values(), key=lambda reading: BY_NAME[reading.quantity].number)
+    return StationState(box=known.box, readings=tuple(rows))

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import web
 
+from collector.live import LAST_ALERTS, LatestReading
+from collector.stores import StoreError
+from collector.subscription import LAST_PLATES
 from collector.web import measurements, page, police
 from collector.web.context import CONTEXT, Context
 from collector.web.guard import MAX_BODY, ROUTE_OF, Route, dress, guard
+from edge_agent.contract.quantities import BY_NAME
+
+log = logging.getLogger(__name__)
 
 SWEEP_S = 2.0
+REMEMBERED_MS = 86_400_000
+"""Older readings are not the latest ones any more."""
 
 ROUTES = (
     Route(method="GET", path="/healthz", handler=measurements.healthz, public=True),
@@ -58,13 +67,28 @@ async def _end_streams(app: web.Application) -> None:
 
 async def _keep_current(app: web.Application) -> AsyncIterator[None]:
     context = app[CONTEXT]
-    context.live.plates(reversed(await asyncio.to_thread(context.desk.plates, limit=12)))
-    context.live.alerts(reversed(await asyncio.to_thread(context.desk.alerts, limit=20)))
+    await _remember(context)
     sweeping = asyncio.create_task(_sweep(context), name="sweep")
     yield
     sweeping.cancel()
     with suppress(asyncio.CancelledError):
         await sweeping
+
+
+async def _remember(context: Context) -> None:
+    """Begin the live picture with what is kept."""
+    live = context.live
+    live.plates(reversed(await asyncio.to_thread(context.desk.plates, limit=LAST_PLATES)))
+    live.alerts(reversed(await asyncio.to_thread(context.desk.alerts, limit=LAST_ALERTS)))
+    try:
+        rows = await asyncio.to_thread(context.store.latest, context.now() - REMEMBERED_MS)
+    except StoreError as error:
+        log.warning("store: %s; the page begins without readings", error)
+        return
+    for row in rows:
+        if row.station in context.fleet and row.quantity in BY_NAME:
+            reading = LatestReading(quantity=row.quantity, at=row.at, value=row.value, flag=row.flag)
+            live.readings(context.fleet[row.station], [reading])
 
 
 async def _sweep(context: Context) -> None:

@@ -11,7 +11,7 @@ from aiohttp import web
 from collector.alerts.desk import PlateDesk
 from collector.ledger import Account
 from collector.live import Live
-from collector.stores import ReadingRow, Series
+from collector.stores import LatestRow, ReadingRow, Series
 from collector.web.access import Access, Who
 from edge_agent.contract.device import Box
 
@@ -21,6 +21,9 @@ class ReadingsStore(Protocol):
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Samples, or buckets of `every_ms`, in order of time; the first `limit` of them."""
+
+    def latest(self, since: int) -> list[LatestRow]:
+        """The last sample of every quantity of every station, not older than `since` (ms)."""
 
 
 class LedgerSummary(Protocol):

@@ -14,7 +14,8 @@ from aiohttp import web
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
-from collector.live import Change, StationState, Topic
+from collector.live import State, StationState
+from collector.subscription import Change, Topic
 from collector.web import wording
 from collector.web.access import SESSION_MS, Who
 from collector.web.context import CONTEXT, Context, who
@@ -47,13 +48,15 @@ class View:
     def __init__(self, context: Context, who: Who) -> None:
         self._context = context
         self._who = who
+        self._states: dict[str, State] = {}
 
     def section(self, topic: Topic) -> str:
         """The whole content of a section."""
         live, now = self._context.live, self._context.now()
         if topic == "devices":
             states = [state for state in live.devices() if concerns(self._who.role, state.box)]
-            return self._render("devices.html", devices=states, counts=self._counts(), now=now)
+            self._states = {state.box.device: state.state for state in states}
+            return self._render("devices.html", devices=states, counts=Counter(self._states.values()), now=now)
         if topic == "readings":
             return self._render("readings.html", stations=live.stations(), now=now)
         if topic == "plates":
@@ -75,16 +78,13 @@ class View:
         if isinstance(item, StationState):
             html = self._render("station.html", station=item, now=now)
             return [{"section": "readings", "id": f"readings-{name}", "html": html}]
-        counts = self._render("counts.html", counts=self._counts())
         html = self._render("device.html", device=item, now=now)
-        return [
-            {"section": "devices", "id": "counts", "html": counts},
-            {"section": "devices", "id": f"device-{name}", "html": html},
-        ]
-
-    def _counts(self) -> Counter[str]:
-        states = self._context.live.devices()
-        return Counter(state.state for state in states if concerns(self._who.role, state.box))
+        fragments = [{"section": "devices", "id": f"device-{name}", "html": html}]
+        if self._states.get(name) != item.state:
+            self._states[name] = item.state
+            counts = self._render("counts.html", counts=Counter(self._states.values()))
+            fragments.append({"section": "devices", "id": "counts", "html": counts})
+        return fragments
 
     @staticmethod
     def _render(template: str, **values: Any) -> str:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from collector.alerts.desk import Alert
-from collector.live import Change
+from collector.subscription import Change
 from collector.web import tables
 from collector.web.context import CONTEXT, Refusal, json, who
 from collector.web.guard import audit

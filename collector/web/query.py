@@ -19,6 +19,7 @@ LOCAL = timezone(timedelta(hours=7))
 MAX_MS = 4_102_444_800_000
 _SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+MAX_SPAN_MS = 3660 * 86_400_000
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)$")
 
 
@@ -126,13 +127,14 @@ def _milliseconds(text: str) -> int | None:
 def parse_span(text: str) -> int:
     """`30s`, `15m`, `1h`, `7d` in milliseconds. Raises Refusal."""
     match = _SPAN.fullmatch(text)
-    if match is None or int(match[1]) == 0:
+    span = 0 if match is None else int(match[1]) * _SPAN_MS[match[2]]
+    if not 0 < span <= MAX_SPAN_MS:
         raise Refusal(
             400,
             (f"{text[:20]!r} không phải khoảng thời gian.", f"{text[:20]!r} is not a span of time."),
-            ("Viết như 30s, 15m, 1h hoặc 7d.", "Write it like 30s, 15m, 1h or 7d."),
+            ("Viết như 30s, 15m, 1h hoặc 7d; tối đa 3660d.", "Write it like 30s, 15m, 1h or 7d; at most 3660d."),
         )
-    return int(match[1]) * _SPAN_MS[match[2]]
+    return span
 
 
 def known(name: str, names: Iterable[str], what: tuple[str, str]) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
 
-from collector.live import Change, Topic
-from collector.web.context import CONTEXT, who
+from collector.subscription import Change, Topic
+from collector.web.context import CONTEXT, Refusal, who
 from collector.web.guard import identify
 
 KEEP_ALIVE_S = 15
+SEND_S = 20
+"""A client that takes nothing for so long is let go."""
+MAX_STREAMS = 500
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -27,23 +31,34 @@ async def stream(
     Ends when the client goes, is too slow, loses its token or session, or the collector stops.
     """
     live = request.app[CONTEXT].live
+    if live.subscribers >= MAX_STREAMS:
+        raise Refusal(
+            503,
+            ("Quá nhiều người đang xem trực tiếp.", "Too many are watching live."),
+            ("Thử lại sau vài phút.", "Try again in a few minutes."),
+        )
     response = web.StreamResponse(headers=_HEADERS)
     subscription = live.subscribe(topics)
+
+    async def send(data: bytes) -> None:
+        async with asyncio.timeout(SEND_S):
+            await response.write(data)
+
     try:
         await response.prepare(request)
-        await response.write(b"retry: 2000\n\n")
-        await first(response.write)
+        await send(b"retry: 2000\n\n")
+        await first(send)
         while not subscription.ended:
             change = await subscription.next(KEEP_ALIVE_S)
             if change is not None:
-                await each(response.write, change)
+                await each(send, change)
             elif not subscription.ended:
                 # tokens are revoked and sessions end while streams are open
                 if (await identify(request))[0] != who(request):
                     break
-                await response.write(b": still here\n\n")
-    except ConnectionResetError:
-        pass  # the client has gone
+                await send(b": still here\n\n")
+    except (ConnectionResetError, TimeoutError):
+        pass  # the client has gone, or does not listen
     finally:
         live.unsubscribe(subscription)
     return response

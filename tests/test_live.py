@@ -1,0 +1,101 @@
+"""The live picture: states, bounds, subscribers, and what a restart remembers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from city import FLEET, HOUR, NOON, City, plate
+
+from collector.alerts.desk import Alert
+from collector.alerts.sightings import Sighting, sighting
+from collector.live import WAITING_ALERTS, Change, DeviceState, Live, Subscription
+from collector.web.app import make_app
+from edge_agent.contract.events import BoxStatus
+
+SAFETY_S = 10
+
+
+@pytest.fixture
+async def city(tmp_path: Path) -> AsyncIterator[City]:
+    city = City(tmp_path)
+    async with city.served():
+        yield city
+    city.close()
+
+
+def test_the_live_picture_stays_small_and_current() -> None:
+    now = NOON
+    live = Live(FLEET, now=lambda: now, expected_s={"air-01": 60})
+    states = lambda: {state.box.device: state.state for state in live.devices()}  # noqa: E731
+    assert set(states().values()) == {"never"}
+    live.saw("air-01", NOON + 10 * HOUR, NOON)  # its clock runs ahead
+    live.saw("ghost-01", NOON, NOON)
+    assert states()["air-01"] == "online"
+    now += 61_000
+    assert states()["air-01"] == "late"
+    live.status("air-01", BoxStatus(online=False, at=NOON, version="1", outbox=1))
+    assert states()["air-01"] == "offline"
+    live.saw("air-01", now + 1000, now + 1000)  # it speaks after its last will
+    now += 2000
+    assert states()["air-01"] == "online"
+    live.status("sea-01", BoxStatus(online=True, at=NOON, version="1", outbox=1))
+    assert states()["sea-01"] == "online"
+    now += 181_000
+    assert states()["sea-01"] == "late"  # connected, but nothing ever came
+
+
+async def test_a_burst_is_told_as_what_it_comes_to() -> None:
+    now = NOON
+    live = Live(FLEET, now=lambda: now)
+    subscription = live.subscribe(["devices", "plates"])
+    for i in range(1000):
+        now += 1000
+        live.saw("air-01", now, now)
+        live.plates([sighting(FLEET["cam-01"], 7, i, plate(at=NOON + i), now)])
+    told = [change.item async for change in waiting(subscription)]
+    assert [item.seen for item in told if isinstance(item, DeviceState)] == [now]
+    assert [item.number for item in told if isinstance(item, Sighting)] == list(range(988, 1000))
+    assert not subscription.ended
+
+
+async def waiting(subscription: Subscription) -> AsyncIterator[Change]:
+    """What waits for a subscriber now."""
+    while (change := await subscription.next(0.01)) is not None:
+        yield change
+
+
+async def test_a_slow_subscriber_is_dropped_and_others_are_not(city: City) -> None:
+    city.watch("68A12345")
+    slow, quick, other = (city.live.subscribe([topic]) for topic in ("alerts", "alerts", "devices"))
+    for number in range(WAITING_ALERTS + 1):
+        assert not slow.ended
+        city.arrive(number, plate())
+        change = await quick.next(SAFETY_S)
+        assert change is not None and isinstance(change.item, Alert) and change.item.seen.number == number
+    assert (slow.ended, quick.ended, other.ended) == (True, False, False)
+    assert await slow.next(SAFETY_S) is None
+    assert (city.live.subscribers, city.live.dropped_subscribers) == (2, 1)
+
+
+async def test_a_restarted_collector_shows_what_was_last(city: City) -> None:
+    city.watch("68A12345")
+    city.measure("air-01", "no2", [20.0], [1])
+    city.measure("air-01", "pm2_5", [20.0, 999.0], [1, 4])
+    for number in range(20):
+        city.arrive(number, plate(at=NOON + number))
+    fresh = Live(FLEET, now=lambda: NOON)
+    context = msgspec.structs.replace(city.context, live=fresh)
+    app = make_app(context)
+    app.freeze()
+    await app.startup()
+    assert [seen.number for seen in fresh.last_plates()] == list(range(19, 7, -1))
+    assert [alert.id for alert in fresh.last_alerts()] == list(range(20, 0, -1))
+    (station,) = fresh.stations()
+    assert [(r.quantity, r.at, r.value, r.flag) for r in station.readings] == [
+        ("pm2_5", NOON, 999.0, 4),
+        ("no2", NOON, 20.0, 1),
+    ]
+    await app.cleanup()
