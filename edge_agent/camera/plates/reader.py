@@ -1,0 +1,97 @@
+"""Reads one line of text (crop -> read)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import cv2
+import numpy as np
+
+from edge_agent.camera.plates.detector import Quad
+from edge_agent.camera.plates.model import READER, Floats, Image, Network, open_network
+
+HEIGHT = 48
+"""What the network was trained with, in pixels."""
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZĐ"
+
+
+class Read(NamedTuple):
+    """What stands in a crop."""
+
+    text: str
+    """Letters and digits, capitals, separators dropped."""
+    confidence: tuple[float, ...]
+    """0 to 1 for each character of `text`."""
+    places: tuple[float, ...]
+    """Where each character stands, 0 (left edge of the crop) to 1."""
+
+
+class Reader:
+    """The line reader of PP-OCR, decoded with the alphabet of plates instead of its 6,623 characters."""
+
+    def __init__(self, network: Network | None = None, *, threads: int = 1) -> None:
+        self._network = network or open_network(READER, threads=threads)
+        # the network's classes: 0 nothing, then its alphabet, then a space
+        known = ["", *self._network.notes["character"].splitlines(), " "]
+        self._columns, self._fold = _fold(known)
+
+    def __call__(self, crops: Sequence[Image]) -> list[Read]:
+        """Read crops of any size, each one line of text that runs to the right."""
+        reads: list[Read] = []
+        # one at a time: in a batch the short ones would be padded to the longest, which costs more than it saves
+        for crop in crops:
+            width = max(16, round(crop.shape[1] * HEIGHT / crop.shape[0] / 8) * 8)
+            line = cv2.resize(crop, (min(width, 960), HEIGHT), interpolation=cv2.INTER_LINEAR)
+            batch = (line.astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[None]
+            reads.append(self._decode(self._network(np.ascontiguousarray(batch))[0]))
+        return reads
+
+    def _decode(self, steps: Floats) -> Read:
+        """Greedy CTC over the plate's alphabet; `steps` is time x classes."""
+        folded = steps[:, self._columns] @ self._fold  # time x (nothing, alphabet..., others)
+        best = folded.argmax(axis=1)
+        text, confidence, places = [], [], []
+        start = 0
+        for step in range(1, len(best) + 1):
+            if step < len(best) and best[step] == best[start]:
+                continue
+            if 0 < best[start] <= len(ALPHABET):
+                text.append(ALPHABET[best[start] - 1])
+                confidence.append(float(folded[start:step, best[start]].max()))
+                places.append((start + step) / 2 / len(best))
+            start = step
+        return Read("".join(text), tuple(confidence), tuple(places))
+
+
+def _fold(known: Sequence[str]) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:
+    """Give the network's classes that matter, and a matrix that adds them up by character of ALPHABET.
+
+    Column 0 is "nothing"; the last one holds the marks that part or decorate a plate and stand for no character.
+    """
+    columns, targets = [0], [0]
+    for number, character in enumerate(known[1:], start=1):
+        capital = character.upper()
+        if len(capital) == 1 and capital in ALPHABET:
+            columns.append(number)
+            targets.append(ALPHABET.index(capital) + 1)
+        elif character and character in ".-·•:,'|/* ":
+            columns.append(number)
+            targets.append(len(ALPHABET) + 1)
+    fold = np.zeros((len(columns), len(ALPHABET) + 2), np.float32)
+    fold[np.arange(len(columns)), targets] = 1
+    return np.array(columns), fold
+
+
+def rectify(frame: Image, quad: Quad) -> Image:
+    """Cut the quadrilateral out of the frame and straighten it."""
+    width = max(np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[3] - quad[2]))
+    height = max(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[1] - quad[2]))
+    size = (max(1, round(float(width))), max(1, round(float(height))))
+    goal = np.array([[0, 0], [size[0], 0], [size[0], size[1]], [0, size[1]]], np.float32)
+    return cast(
+        Image,
+        cv2.warpPerspective(
+            frame, cv2.getPerspectiveTransform(quad, goal), size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        ),
+    )
