@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from city import NOON, City, jpeg, plate
 from playwright.async_api import Browser, Page, async_playwright, expect
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all of them
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
@@ -16,16 +19,18 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def city(tmp_path: Path, browser: Browser) -> AsyncIterator[City]:
     city = City(tmp_path)
     city.morning()
     async with city.served():
         yield city
+        for context in browser.contexts:
+            await context.close()
     city.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

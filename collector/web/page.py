@@ -34,7 +34,7 @@ TEMPLATES = jinja2.Environment(
 )
 TEMPLATES.globals.update(words=wording, quantities=BY_NAME)
 
-SECTIONS: tuple[Topic, ...] = ("alerts", "plates", "readings", "devices")
+SECTIONS: tuple[Topic, ...] = ("alerts", "plates", "devices", "readings")
 
 
 def sections(who: Who) -> list[Topic]:
