@@ -41,22 +41,38 @@ class DuckStore:
     memory_mb bounds DuckDB's own memory, threads its processor use.
     """
 
-    def __init__(self, path: Path | str, *, memory_mb: int = 1024, threads: int = 1) -> None:
+    def __init__(self, path: Path | str, *, memory_mb: int = 512, threads: int = 1) -> None:
         self._path = str(path)
+        self._config = {"threads": threads, "memory_limit": f"{memory_mb}MB"}
+        self._columns: dict[str, set[str]] = {}
+        self._open()
+
+    def _open(self) -> None:
+        self._invalid = True
         try:
-            self._db = duckdb.connect(self._path, config={"threads": threads, "memory_limit": f"{memory_mb}MB"})
+            self._db = duckdb.connect(self._path, config=self._config)
             self._queries = self._db.cursor()
             rows = self._db.execute(
                 "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'main'"
             ).fetchall()
         except duckdb.Error as error:
             raise StoreError(f"{self._path} cannot be opened: {error}") from error
-        self._columns: dict[str, set[str]] = {}
+        columns: dict[str, set[str]] = {}
         for table, column in rows:
-            self._columns.setdefault(table, set()).add(column)
+            columns.setdefault(table, set()).add(column)
+        self._columns = columns
+        self._invalid = False
+
+    def _be_valid(self) -> None:
+        """Open the file again after an error, such as a full disk, that DuckDB recovers from in no other way."""
+        if self._invalid:
+            self._queries.close()
+            self._db.close()
+            self._open()
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points in one transaction; all of them or none."""
+        self._be_valid()
         together: dict[tuple[str, tuple[str, ...]], list[Frame]] = {}
         for frame in frames:
             if len(frame.at):
@@ -70,6 +86,7 @@ class DuckStore:
         except BaseException as error:
             self._columns = known
             self._roll_back()
+            self._invalid = isinstance(error, duckdb.FatalException)
             if isinstance(error, _REJECTED):
                 raise RejectedError(f"{self._path} rejects {len(frames)} frames: {error}") from error
             if isinstance(error, duckdb.Error):
@@ -108,13 +125,15 @@ class DuckStore:
         self._db.unregister("_points")
 
     def forget(self, measurement: str, before: int) -> None:
-        """Delete old points and shrink what the file keeps of them."""
+        """Delete old points. Freed parts of the file are overwritten as it is used again, not at once."""
+        self._be_valid()
         if measurement not in self._columns:
             return
         try:
             self._db.execute(f'DELETE FROM "{measurement}" WHERE "time" < make_timestamp(?)', [before * 1000])
             self._db.execute("CHECKPOINT")
         except duckdb.Error as error:
+            self._invalid = isinstance(error, duckdb.FatalException)
             raise StoreError(f"{self._path}: {measurement} older than {_utc(before)} not deleted: {error}") from error
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
