@@ -1,0 +1,84 @@
+"""What several readings of one plate say together; pure."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from edge_agent.camera.plates.grammar import understand
+from edge_agent.camera.plates.read import PlateText
+from edge_agent.contract.events import Colour, Layout
+
+VALID_WEIGHT = 2
+"""A reading that is a plate as it stands counts so often as one that is none: chance rarely makes a plate."""
+
+
+def vote(reads: Sequence[PlateText], colour: Colour) -> PlateText:
+    """Give the plate that the readings (at least one) support best, character by character.
+
+    Only readings of the best-supported length are aligned. Where the winner is no plate but single readings are,
+    those vote alone. The confidence of a character is its share of the votes times that of its surest reading:
+    frames of one pass err alike, so being many makes them no surer.
+    """
+    winner = _count(reads, colour)
+    if not winner.valid and (valid := [read for read in reads if read.valid]):
+        winner = _count(valid, colour)
+    return _narrowed(winner, reads)
+
+
+def agreeing(reads: Sequence[PlateText], voted: PlateText) -> int:
+    """Count the readings that say letter for letter what was voted, repaired or not."""
+    return sum(read.text == voted.text for read in reads)
+
+
+def majority(colours: Sequence[Colour]) -> Colour:
+    """Give the commonest known colour."""
+    known = Counter(colour for colour in colours if colour != "unknown")
+    return known.most_common(1)[0][0] if known else "unknown"
+
+
+def _weight(read: PlateText) -> float:
+    return VALID_WEIGHT if read.valid and not read.repaired else 1
+
+
+def _count(reads: Sequence[PlateText], colour: Colour) -> PlateText:
+    lengths: defaultdict[int, float] = defaultdict(float)
+    for read in reads:
+        lengths[len(read.raw)] += _weight(read) * (sum(read.char_confidence) / max(1, len(read.raw)) + 1)
+    length = max(lengths, key=lambda n: (lengths[n], n))
+    voters = [read for read in reads if len(read.raw) == length]
+
+    raw = ""
+    confidence: list[int] = []
+    for place in range(length):
+        votes: defaultdict[str, float] = defaultdict(float)
+        surest: defaultdict[str, int] = defaultdict(int)
+        for read in voters:
+            character, sure = read.raw[place], read.char_confidence[place]
+            votes[character] += _weight(read) * (sure + 1)  # one, so that readings without any confidence count too
+            surest[character] = max(surest[character], sure)
+        best = max(votes, key=lambda character: (votes[character], character))
+        raw += best
+        confidence.append(round(surest[best] * votes[best] / sum(votes.values())))
+
+    layouts: Counter[Layout] = Counter(read.layout for read in voters)
+    return understand(raw, confidence, layouts.most_common(1)[0][0], colour)
+
+
+def _narrowed(winner: PlateText, reads: Sequence[PlateText]) -> PlateText:
+    """Take the classes that most agreeing readings saw where they are fewer: they knew where the line breaks."""
+    seen = Counter(read.classes for read in reads if read.text == winner.text and read.classes)
+    if not seen:
+        return winner
+    classes = seen.most_common(1)[0][0]
+    if not set(classes) < set(winner.classes):
+        return winner
+    return PlateText(
+        text=winner.text,
+        raw=winner.raw,
+        confidence=winner.confidence,
+        char_confidence=winner.char_confidence,
+        valid=winner.valid,
+        classes=classes,
+        layout=winner.layout,
+    )
