@@ -1,6 +1,6 @@
 """Plays an access point: hostapd's control sockets, the kernel's interface counters, dnsmasq's leases.
 
-    python -m scripts.simulated_access_point FOLDER    play until Ctrl-C; prints the settings that make an agent look there
+    python -m scripts.simulated_access_point FOLDER    until Ctrl-C; prints the settings that make an agent look there
 
 The sockets speak what hostapd 2.10 speaks to `hostapd_cli all_sta`: PING, STA-FIRST, STA-NEXT <mac>. Guests come, use
 some bytes, and go; their addresses are random ones as phones make them.
