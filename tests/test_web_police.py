@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -81,6 +82,38 @@ async def test_watchlist(city: City) -> None:
             assert answer.status == 404
     assert await get(city, "police", "/api/v1/watchlist") == []
     assert len(await get(city, "police", "/api/v1/watchlist", all="true")) == 1
+
+
+NASTY = ("", "\0", "'; DROP TABLE audit; --", "%", "../../etc/passwd", "9" * 400, "\ud7ff", "-1", "1e999", "٣", "[]")
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_hostile_input_is_refused_or_finds_nothing(city: City, nasty: str) -> None:
+    city.arrive(1, plate())
+    async with city.session("police") as client:
+        for name in ("plate", "camera", "site", "start", "stop", "limit", "format"):
+            async with client.get("/api/v1/plates", params={name: nasty}) as answer:
+                found = await answer.json()
+                assert answer.status in (400, 404) or found == [] or (name, nasty) == ("plate", ""), (name, found)
+        async with client.get(f"/api/v1/plates/{quote(nasty, safe='')}/picture") as answer:
+            assert answer.status == 404
+        for body in (nasty.encode(), msgspec.json.encode({"pattern": nasty, "reason": nasty, "expires": nasty})):
+            async with client.post("/api/v1/watchlist", data=body) as answer:
+                assert answer.status == 400
+        async with client.get("/api/v1/alerts/stream", headers={"Last-Event-ID": quote(nasty)}) as answer:
+            assert answer.status == 200
+    async with city.session("officer") as client:
+        for name in ("station", "quantity", "start", "stop", "every", "format"):
+            query = {"station": "air-01", "quantity": "pm2_5"} | {name: nasty}
+            async with client.get("/api/v1/readings", params=query) as answer:
+                assert answer.status in (400, 404), name
+    async with city.session(None) as client:
+        origin = {"Origin": city.url}
+        for headers in ({}, {"Content-Type": "multipart/form-data"}, {"Content-Type": "text/plain; charset=none"}):
+            async with client.post(
+                "/login", data=nasty.encode() + b"\xff", headers=headers | {"Origin": city.url}
+            ) as answer:
+                assert answer.status == 403
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
 from collector.web import measurements, page, police
 from collector.web.context import CONTEXT, Context
-from collector.web.guard import MAX_BODY, ROUTE_OF, Route, dress, guard
+from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, Route, dress, guard
 from edge_agent.contract.quantities import BY_NAME
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def make_app(context: Context) -> web.Application:
         resource = app.router.add_route(route.method, route.path, route.handler).resource
         assert resource is not None
         app[ROUTE_OF][route.method, resource.canonical] = route
-    app.router.add_static("/static/", page.HERE / "static")
+    app.router.add_static(STATIC, page.HERE / "static")
     app.on_response_prepare.append(dress)
     app.on_shutdown.append(_end_streams)
     app.cleanup_ctx.append(_keep_current)

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "session"
+STATIC = "/static"
 MAX_BODY = 64 * 1024
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
@@ -60,7 +61,7 @@ async def dress(request: web.Request, response: web.StreamResponse) -> None:
     """Put the security headers on every answer; only static files may be kept by browsers."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
-    if not request.path.startswith("/static/"):
+    if not request.path.startswith(f"{STATIC}/"):
         response.headers.setdefault("Cache-Control", "no-store")
 
 
@@ -99,9 +100,12 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 async def _admit(request: web.Request) -> None:
     resource = request.match_info.route.resource
-    route = request.app[ROUTE_OF].get((request.method, resource.canonical)) if resource is not None else None
-    if route is None or route.public:
-        return  # no such path or method: the router answers so
+    if resource is None or resource.canonical == STATIC:
+        return  # no such path or method, as the router will answer; or a file that holds no data
+    # a path that is not in the table is nobody's, not everybody's
+    route = request.app[ROUTE_OF][request.method, resource.canonical]
+    if route.public:
+        return
     who, by_cookie = await identify(request)
     if who is None:
         if route.page:

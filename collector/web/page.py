@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import jinja2
 import msgspec
@@ -152,8 +153,8 @@ async def login(request: web.Request) -> web.Response:
     """Take the token and begin a session."""
     if not same_origin(request):
         raise foreign_origin()
-    context, form = request.app[CONTEXT], await request.post()
-    token = str(form.get("token", "")).strip()
+    context, form = request.app[CONTEXT], parse_qs((await request.read()).decode(errors="replace"))
+    token = form.get("token", [""])[0].strip()
     session = await asyncio.to_thread(context.access.open_session, token, context.now())
     if session is None:
         return _login(wrong=True)
