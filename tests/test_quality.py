@@ -61,8 +61,8 @@ def test_spike_in_one_block_flags_the_spike_alone():
     assert flags(judged) == [1, 1, 3, 1, 1, 1, 4, 1, 1]
 
 
-def test_a_step_is_no_spike():
-    assert flags(quality(spike_suspect=0.5).judge("sea-01", block([7, 7, 9, 9, 9]))) == [1] * 5
+def test_a_step_or_a_climb_is_no_spike():
+    assert flags(quality(spike_suspect=0.5).judge("sea-01", block([7, 7, 9, 9, 10, 11, 11]))) == [1] * 7
 
 
 def test_spike_is_revised_when_its_neighbour_comes():
@@ -88,6 +88,8 @@ def test_rate_of_change_counts_time_and_looks_past_a_spike():
     assert flags(judge.judge("sea-01", block([7, 7.9, 9.1], times=times))) == [1, 1, 3]
     past = judge.judge("sea-01", block([7, 9, 7.4, 7.4], first=200))
     assert flags(past) == [1, 3, 1, 1]
+    two = judge.judge("sea-01", block([7, 9.5, 7, 10, 8.5], first=300))
+    assert flags(two) == [1, 3, 3, 3, 1]  # nothing to measure the last by
 
 
 def test_flat_line_by_duration():
@@ -111,17 +113,18 @@ def test_a_gap_parts_neighbours():
 
 def test_unsound_points_are_no_neighbours():
     judge = quality(rate_per_min=0.5, spike_suspect=0.5, flat_suspect_s=1e6)
-    judged = judge.judge("sea-01", block([7, 99, 7.1, None, 7.2, 4, 7.1], status={(0, 5): 1}))
-    assert flags(judged) == [1, 4, 1, 9, 1, 3, 1]
+    values = [7, 99, 7.1, None, 7.2, 4, 4, 7.1]
+    judged = judge.judge("sea-01", block(values, status={(0, 5): 1, (0, 6): 1}))
+    assert flags(judged) == [1, 4, 1, 9, 1, 3, 3, 1]
 
 
 def test_backlog_behind_fresh_samples_continues_where_it_left_off():
     judge = quality(rate_per_min=0.2, spike_suspect=1)
     judge.judge("sea-01", block([7, 7.1]))
     assert flags(judge.judge("sea-01", block([9, 9.1], first=8))) == [3, 1]  # fresh, behind a hole of six minutes
-    assert flags(judge.judge("sea-01", block([7.2, 7.3, 8.3], first=2))) == [1, 1, 3]  # the hole: follows 7.1, not 9.1
+    assert flags(judge.judge("sea-01", block([7.6, 7.7, 7.8], first=2))) == [3, 1, 1]  # the hole: follows 7.1, not 9.1
     assert flags(judge.judge("sea-01", block([9.2], first=10))) == [1]  # fresh goes on behind 9.1
-    assert flags(judge.judge("sea-01", block([8.4, 8.5], first=5))) == [1, 1]  # and the backlog behind 8.3
+    assert flags(judge.judge("sea-01", block([7.9, 8.0], first=5))) == [1, 1]  # and the backlog behind 7.8
 
 
 def test_samples_out_of_order_in_a_block_get_the_flags_of_their_time():
