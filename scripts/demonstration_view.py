@@ -13,6 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from collector.web.access import Role
+
 START_S = 30.0
 SHOWN = {"air-01": "pm2_5", "sea-01": "ph", "waste-01": "ph"}
 """A quantity of each station for the summary."""
@@ -29,19 +31,19 @@ STATES = {"online": "green", "late": "yellow", "offline": "red", "never": "dim"}
 class Api:
     """The collector's API with a token of every role."""
 
-    def __init__(self, session: aiohttp.ClientSession, address: str, tokens: Mapping[str, str]) -> None:
+    def __init__(self, session: aiohttp.ClientSession, address: str, tokens: Mapping[Role, str]) -> None:
         self.address = address
         self._session = session
         self._tokens = tokens
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, address: str, tokens: Mapping[str, str]) -> AsyncIterator[Self]:
+    async def opened(cls, address: str, tokens: Mapping[Role, str]) -> AsyncIterator[Self]:
         """An API client for as long as the context lasts."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
             yield cls(session, address, tokens)
 
-    async def get(self, role: str, path: str, **query: str) -> Any:
+    async def get(self, role: Role, path: str, **query: str) -> Any:
         """The JSON answer to a role's question."""
         headers = {"Authorization": f"Bearer {self._tokens[role]}"}
         async with self._session.get(f"{self.address}/api/v1/{path}", params=query, headers=headers) as answer:

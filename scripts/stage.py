@@ -1,0 +1,123 @@
+"""A collector and real agents on this machine, and what the agents observe; for the demo and the benchmarks.
+
+Everything stands in one folder and listens on loopback; every process is stopped when the stage is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from collector.credentials import enrol
+from collector.settings import load as load_settings
+from collector.state import database, now_ms, password_file
+from collector.web.access import Access, Role
+from edge_agent.config import load
+from scripts.simulated import simulate
+from scripts.simulated_access_point import simulate_access_point
+
+DEVICES = Path(__file__).parent.parent / "firmware_configs" / "devices"
+ROLES: tuple[Role, ...] = ("technician", "officer", "police", "operator")
+STOP_S = 15.0
+
+
+class Stage:
+    """Paths, ports and tokens of one collector."""
+
+    def __init__(self, folder: Path, *, mqtt_port: int, web_port: int) -> None:
+        """Write the collector's settings into a folder that exists."""
+        self.folder = folder
+        self.mqtt_port = mqtt_port
+        self.address = f"http://127.0.0.1:{web_port}"
+        self.store = folder / "state" / "timeseries.duckdb"
+        self._file = folder / "collector.yaml"
+        self._file.write_text(
+            f"state: {folder / 'state'}\nfleet: {DEVICES.parent}\nplates: {{keep_days: 1, keep_hit_days: 1}}\n"
+            f"broker: {{kind: embedded, port: {mqtt_port}}}\nstore: {{kind: duckdb}}\nweb: {{port: {web_port}}}\n"
+            "expected_every_s: 20\n"
+        )
+        self.settings = load_settings(self._file)
+        (folder / "logs").mkdir(exist_ok=True)
+
+    def tokens(self) -> dict[Role, str]:
+        """New tokens, one for each role."""
+        access = Access(database(self.settings))
+        return {role: access.issue(f"demo {role}", role, now_ms()) for role in ROLES}
+
+    @asynccontextmanager
+    async def collector(self) -> AsyncIterator[int]:
+        """Run the collector; gives its process id."""
+        async with self._process("collector", "-m", "collector", "run", str(self._file)) as pid:
+            yield pid
+
+    @asynccontextmanager
+    async def agent(self, device: str, *, every_s: int, sets: Sequence[str] = ()) -> AsyncIterator[int]:
+        """Play what a box observes and run its agent; gives its process id."""
+        file = DEVICES / f"{device}.yaml"
+        secret = self.folder / f"{device}.password"
+        secret.touch(mode=0o600)
+        secret.write_text(enrol(password_file(self.settings), device))
+        sets = [
+            f"state={self.folder / device}",
+            "broker.host=127.0.0.1",
+            f"broker.port={self.mqtt_port}",
+            "broker.tls=null",
+            f"broker.password_file={secret}",
+            "health.every_s=5",
+            "uplink.resend_s=2",
+            *sets,
+        ]
+        async with AsyncExitStack() as stack:
+            config = load(file, sets)
+            if config.station is not None:
+                for line, place in (await stack.enter_async_context(simulate(config.station, seed=device))).items():
+                    if isinstance(place, str):
+                        sets.append(f"station.lines.{line}.port={place}")
+                    else:
+                        sets += [f"station.lines.{line}.host={place[0]}", f"station.lines.{line}.port={place[1]}"]
+                sets += [f"station.sensors.{sensor}.every_s={every_s}" for sensor in config.station.sensors]
+            if config.access_point is not None:
+                sets += [f"access_point.every_s={every_s}"]
+                sets += await stack.enter_async_context(
+                    simulate_access_point(self.folder / "radio", config.access_point.interfaces)
+                )
+            arguments = [argument for value in sets for argument in ("--set", value)]
+            yield await stack.enter_async_context(
+                self._process(device, "-m", "edge_agent", "run", str(file), *arguments)
+            )
+
+    @asynccontextmanager
+    async def _process(self, name: str, *arguments: str) -> AsyncIterator[int]:
+        """Run one of our programs; its log is a file; it is asked to end, and made to if it does not."""
+        with (self.folder / "logs" / f"{name}.log").open("wb") as log:
+            child = await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            yield child.pid
+        finally:
+            if child.returncode is None:
+                child.terminate()
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await child.wait()
+            except TimeoutError:
+                child.kill()
+                await child.wait()
+
+
+def free_port(wanted: int = 0) -> int:
+    """The wanted loopback port if it is free, else any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")
