@@ -49,9 +49,14 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def readings(box: Box, block: Block, judged: Judged) -> list[Frame]:
-    """The points of a block, and those whose flags it revised. Raises ValueError if the box measures nothing."""
+    """The points of a block, and those whose flags it revised; none if no quantity of it is known.
+
+    Raises ValueError if the box measures nothing.
+    """
     if box.medium is None:
         raise ValueError(f"{box.device} is a {box.type} and measures nothing, but sends readings")
+    if not block.quantities:
+        return []
     names = [BY_NUMBER[number].name for number in block.quantities]
     fields: dict[str, Column] = {}
     for name, values, flags in zip(names, judged.values, judged.flags, strict=True):

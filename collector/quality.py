@@ -63,28 +63,32 @@ class _Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 _Key = tuple[str, tuple[int, ...]]
 """A box and the quantities that it sends together."""
 
+SETS = 32
+"""Sets of quantities that are remembered of one box: more than its sensors can be."""
+
 
 class Quality:
     """Judges the readings of every box; one thread uses it.
 
-    What it remembers is bounded: boxes times `QualitySettings.open_segments`.
+    What it remembers is bounded: boxes times SETS times `QualitySettings.open_segments`.
     """
 
     def __init__(self, settings: QualitySettings | None = None) -> None:
         self._settings = settings or QualitySettings()
-        self._gap = round(self._settings.max_gap_s * 1000)
         self._tests: dict[_Key, Tests] = {}
         self._segments: dict[_Key, tuple[_Segment, ...]] = {}
         """The one that grew last stands last."""
         self._kept: dict[_Key, tuple[_Segment, ...]] = {}
         """What `_segments` held at the last `keep`, where it has changed since."""
+        self._sets: dict[str, list[tuple[int, ...]]] = {}
+        """Of each box, in the order in which they came."""
 
     def judge(self, device: str, block: Block) -> Judged:
         """Flag the readings of a block, which may lie anywhere in time."""
         key = (device, block.quantities)
         tests = self._tests.get(key)
         if tests is None:
-            tests = self._tests[key] = Tests.of(self._settings, *key)
+            tests = self._tests[key] = self._meet(key)
         shape = (len(block.quantities), len(block.at))
         values = np.array(block.columns, np.float64).reshape(shape) / tests.divisor
         flags, sound = ranges(values, tests, block.status)
@@ -110,6 +114,17 @@ class Quality:
         self._segments.update(self._kept)
         self._kept.clear()
 
+    def _meet(self, key: _Key) -> Tests:
+        """The tests for a set of quantities that is new; the box's oldest makes room if there are too many."""
+        known = self._sets.setdefault(key[0], [])
+        known.append(key[1])
+        if len(known) > SETS:
+            oldest = (key[0], known.pop(0))
+            del self._tests[oldest]
+            self._segments.pop(oldest, None)
+            self._kept.pop(oldest, None)
+        return Tests.of(self._settings, *key)
+
     def _neighbours(
         self, key: _Key, at: Times, values: Floats, flags: Flags, *, sound: Bools, tests: Tests
     ) -> tuple[Flags, list[Revision]]:
@@ -117,7 +132,7 @@ class Quality:
         first, end = int(at[0]), int(at[-1])
         segments = self._segments.get(key, ())
         self._kept.setdefault(key, segments)
-        before = [s for s in segments if s.end < first <= s.end + self._gap]
+        before = [s for s in segments if s.end < first <= s.end + tests.max_gap]
         last = max(before, key=lambda s: s.end) if before else None
         tail, flags, revised = _continue(
             last.tail if last else Tail.new(len(values)), at, values, flags, sound=sound, tests=tests

@@ -86,6 +86,11 @@ def test_a_box_that_measures_nothing_sends_no_readings():
         points.readings(box("cam-01"), block, Quality().judge("cam-01", block))
 
 
+def test_quantities_that_only_a_newer_registry_knows_make_no_point():
+    sample = Readings(at=T0, readings=(Reading(60_000, 5),))
+    assert frames(pack("readings", sample), Quality()) == []
+
+
 def test_plates_without_picture_and_apart_by_number():
     frame = points.events(box("cam-01"), pack("plates", plate(), plate(text="29A00001", raw="29A00001"), first=999_999))
     assert (frame.measurement, frame.tags) == ("plates", {"camera": "cam-01", "site": "an-thoi"})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from collector.limits import DEFAULTS, Limits, QualitySettings
-from collector.quality import Judged, Quality
+from collector.quality import SETS, Judged, Quality
 from edge_agent.contract.packs import Block
 from edge_agent.contract.quantities import BY_NAME
 
@@ -144,6 +144,17 @@ def test_open_segments_are_bounded_and_the_oldest_goes_first():
     assert [len(segments) for segments in judge._segments.values()] == [3]
     assert flags(judge.judge("sea-01", block([9], first=7 * 60 + 1))) == [3]
     assert flags(judge.judge("sea-01", block([9], first=5 * 60 + 1))) == [1]
+
+
+def test_a_box_that_sends_ever_other_sets_of_quantities_does_not_fill_the_memory():
+    judge = Quality()
+    for i in range(1 << 7):
+        quantities = (PH.number, *(40 + bit for bit in (2, 3, 4, 5, 6, 7, 8) if i >> bit - 2 & 1))
+        part = Block(quantities=quantities, at=[T0 + i], columns=[[7000]] * len(quantities), status={})
+        judge.judge("sea-01", part)
+    assert len(judge._tests) == len(judge._segments) == SETS
+    judge.undo()
+    assert sum(map(len, judge._segments.values())) == 0
 
 
 def test_undo_judges_a_redelivered_block_as_if_new():
