@@ -10,7 +10,7 @@ import msgspec
 
 from edge_agent.camera.plates.grammar import rank
 from edge_agent.camera.plates.read import PlateText, Quad, Sight
-from edge_agent.camera.plates.vote import agreeing, majority, vote
+from edge_agent.camera.plates.vote import agreeing, majority, support, vote
 from edge_agent.contract.events import Colour
 
 MOST_READS = 48
@@ -72,7 +72,14 @@ class Track:
 
     @property
     def agreeing(self) -> int:
+        """How many sights say just what was voted."""
         return agreeing([sight.read for sight in self.sights], self.voted)
+
+    @property
+    def supported(self) -> int:
+        """How many sights bear out all of the vote: a plate's characters each, anything else as a whole."""
+        reads = [sight.read for sight in self.sights]
+        return support(reads, self.voted) if self.voted.valid else agreeing(reads, self.voted)
 
     def say(self) -> Pass:
         assert self.best is not None
@@ -87,7 +94,7 @@ class Track:
         """Tell how well a sight continues this track, greater is better; None: it is another plate."""
         alike = _likeness(sight.read.text, self.voted.text)
         moved = _moved(self.quad, sight.quad)
-        reach = next((far for least, far in REACH if alike >= least), 0.0)
+        reach = next((far for least, far in REACH if alike >= least), -1.0)
         if at_ms - self.last <= AT_ONCE_MS:
             reach = max(reach, NEAR)
         return alike - moved / (1 + moved) if moved <= reach else None

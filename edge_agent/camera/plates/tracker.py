@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_agent.camera.plates.read import Sight
-from edge_agent.camera.plates.track import Pass, Track
+from edge_agent.camera.plates.track import AT_ONCE_MS, Pass, Track
 
 __all__ = ["Pass", "Tracker"]
 
@@ -29,8 +29,8 @@ class Tracker:
 
         A pass is said once `settle_frames` sights agree on a valid plate that the vote gives `settle_confidence`,
         or for a valid plate `decide_ms` after the first sight, else when it is gone: what is no plate yet may still
-        come nearer. It takes two agreeing sights, or a valid vote of confidence `sure`; a track that ends with less
-        counts as dropped.
+        come nearer. It takes two sights for each character of a plate (for the whole text of what is none), or a
+        valid vote of confidence `sure`; a track that ends with less counts as dropped.
         """
         self._gone_ms = gone_ms
         self._settle_frames = settle_frames
@@ -115,7 +115,7 @@ class Tracker:
         return passes
 
     def _believable(self, track: Track) -> bool:
-        return track.agreeing >= 2 or (track.voted.valid and track.voted.confidence >= self._sure)
+        return track.supported >= 2 or (track.voted.valid and track.voted.confidence >= self._sure)
 
     def _say(self, track: Track) -> list[Pass]:
         """Say a track's pass, unless another track has said this plate: then both were one vehicle from the start."""

@@ -31,6 +31,12 @@ def agreeing(reads: Sequence[PlateText], voted: PlateText) -> int:
     return sum(read.text == voted.text for read in reads)
 
 
+def support(reads: Sequence[PlateText], voted: PlateText) -> int:
+    """Count the readings that bear out the least supported character of what was voted."""
+    alike = [read.raw for read in reads if len(read.raw) == len(voted.raw)]
+    return min((sum(raw[n] == c for raw in alike) for n, c in enumerate(voted.raw)), default=0)
+
+
 def majority(colours: Sequence[Colour]) -> Colour:
     """Give the commonest known colour."""
     known = Counter(colour for colour in colours if colour != "unknown")
