@@ -62,7 +62,7 @@ def boxes(
             continue
         # the network paints a shrunken core of the text: area * grow / perimeter gives its margin back
         margin = a * b * grow / (2 * (a + b))
-        corners = cv2.boxPoints(((x, y), (a + 2 * margin, b + 2 * margin), angle)) * np.float32(scale)
+        corners = cv2.boxPoints(((x, y), (a + 2 * margin, b + 2 * margin), angle)) * np.array(scale, np.float32)
         found.append(Box(in_order(corners.astype(np.float32)), score))
     return found
 

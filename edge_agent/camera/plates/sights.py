@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
 from edge_agent.camera.plates.colour import ground_colour
-from edge_agent.camera.plates.detector import Box, Corners, Detector, boxes, outline
+from edge_agent.camera.plates.detector import Detector
+from edge_agent.camera.plates.detector import Quad as Corners
 from edge_agent.camera.plates.grammar import rank, understand
+from edge_agent.camera.plates.groups import Group, groups, outline, ratio, with_halves
+from edge_agent.camera.plates.model import Image
 from edge_agent.camera.plates.read import Quad, Sight
-from edge_agent.camera.plates.reader import Line, Reader, straightened
+from edge_agent.camera.plates.reader import Read, Reader, rectify
 from edge_agent.contract.events import Layout
 
 LENGTHS = range(6, 11)
@@ -17,6 +19,7 @@ LENGTHS = range(6, 11)
 LEAST_DIGITS = 4
 TWO_LINES_BELOW, ONE_LINE_ABOVE = 2.5, 3.0
 """Width over height of a plate: below the first it has two lines, above the second one; between it is open."""
+MOST_PIECES = 60
 
 
 class PlateReader:
@@ -24,14 +27,17 @@ class PlateReader:
 
     def __init__(self, threads: int = 1) -> None:
         """Load the models. Raises ModelError."""
-        self._detector = Detector(threads)
-        self._reader = Reader(threads)
+        self._detector = Detector(threads=threads)
+        self._reader = Reader(threads=threads)
 
-    def sights(self, frame: NDArray[np.uint8]) -> list[Sight]:
+    def sights(self, frame: Image) -> list[Sight]:
         """Every plate of a BGR frame, the surest first; those that the grammar does not know are marked so."""
-        pieces = self._detector.pieces(frame)
-        lines = self._reader.read([straightened(frame, corners) for corners in pieces])
-        candidates = [sight for box in boxes(pieces) if (sight := _sight(frame, pieces, lines, box)) is not None]
+        if min(frame.shape[:2]) < 8:
+            return []
+        found = sorted(self._detector(frame), key=lambda box: -box.score)[:MOST_PIECES]
+        pieces = with_halves([box.quad for box in found])
+        reads = self._reader([rectify(frame, piece) for piece in pieces])
+        candidates = [sight for group in groups(pieces) if (sight := _sight(frame, pieces, reads, group)) is not None]
         candidates.sort(key=lambda sight: rank(sight.read), reverse=True)
         kept: list[Sight] = []
         for sight in candidates:
@@ -40,27 +46,25 @@ class PlateReader:
         return kept
 
 
-def _sight(frame: NDArray[np.uint8], pieces: list[Corners], lines: list[Line], box: Box) -> Sight | None:
-    text = "".join(lines[i].text for row in box.lines for i in row)
-    if len(text) not in LENGTHS or sum(c.isdigit() for c in text) < LEAST_DIGITS:
+def _sight(frame: Image, pieces: Sequence[Corners], reads: Sequence[Read], group: Group) -> Sight | None:
+    text = "\n".join("".join(reads[i].text for i in row) for row in group.rows)
+    if len(text.replace("\n", "")) not in LENGTHS or sum(character.isdigit() for character in text) < LEAST_DIGITS:
         return None
-    corners = outline(pieces, box)
-    plate = straightened(frame, corners)
-    layout = _layout(box, plate.shape[1] / plate.shape[0])
+    corners = outline(pieces, group)
+    layout = _layout(group, ratio(corners))
     if layout is None:
         return None
-    colour = ground_colour(plate)
-    confidence = [percent for row in box.lines for i in row for percent in lines[i].confidence]
-    return Sight(
-        quad=_quad(corners), colour=colour, read=understand(text, confidence, layout=layout, colour=colour)
-    )
+    colour = ground_colour(rectify(frame, corners))
+    confidence = [round(100 * share) for i in group.pieces for share in reads[i].confidence]
+    read = understand(text, confidence, layout, colour)
+    return Sight(quad=_quad(corners), colour=colour, read=read)
 
 
-def _layout(box: Box, ratio: float) -> Layout | None:
+def _layout(group: Group, shape: float) -> Layout | None:
     """The number of lines, or None where the shape of the plate says that the grouping is wrong."""
-    if box.layout == "one":
-        return "one" if ratio > TWO_LINES_BELOW else None
-    return "two" if ratio < ONE_LINE_ABOVE else None
+    if group.layout == "one":
+        return "one" if shape > TWO_LINES_BELOW else None
+    return "two" if shape < ONE_LINE_ABOVE else None
 
 
 def _quad(corners: Corners) -> Quad:
@@ -71,9 +75,9 @@ def _quad(corners: Corners) -> Quad:
 def _overlap(one: Quad, other: Quad) -> bool:
     """Tell whether the upright boxes around two quads share a good part of the smaller."""
     (ax, ay, aw, ah), (bx, by, bw, bh) = _upright(one), _upright(other)
-    width, height = min(aw, bw) - max(ax, bx), min(ah, bh) - max(ay, by)
+    wide, high = min(aw, bw) - max(ax, bx), min(ah, bh) - max(ay, by)
     smaller = min((aw - ax) * (ah - ay), (bw - bx) * (bh - by))
-    return width > 0 and height > 0 and width * height > 0.2 * smaller
+    return wide > 0 and high > 0 and wide * high > 0.2 * smaller
 
 
 def _upright(quad: Quad) -> tuple[float, float, float, float]:
