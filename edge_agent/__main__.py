@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from edge_agent import __version__, config_commands, outbox_commands
+from edge_agent.camera import read_plates
 from edge_agent.config import load
-from edge_agent.errors import EXIT_CONFIG, ConfigError
+from edge_agent.errors import EXIT_CONFIG, ConfigError, ModelError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     outbox.set_defaults(run=outbox_commands.run)
 
     plates = commands.add_parser("read-plates", help="read the plates in photos and videos")
-    _add_plates(plates)
+    read_plates.add_arguments(plates)
+    plates.set_defaults(run=read_plates.run)
 
     options = parser.parse_args(arguments)
     try:
@@ -45,6 +47,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    except ModelError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -53,13 +58,6 @@ def _run(options: argparse.Namespace) -> int:
 
     asyncio.run(agent.run(load(options.file, options.sets)))
     return 0
-
-
-def _add_plates(parser: argparse.ArgumentParser) -> None:
-    from edge_agent.camera import read_plates
-
-    read_plates.add_arguments(parser)
-    parser.set_defaults(run=read_plates.run)
 
 
 if __name__ == "__main__":

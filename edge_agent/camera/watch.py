@@ -1,0 +1,78 @@
+"""One camera: frames -> motion -> plates -> passes -> PlateRead events, each as soon as its vote is settled."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from edge_agent.camera.frames import Camera, Frame
+from edge_agent.camera.motion import MotionGate
+from edge_agent.camera.pictures import cut_jpeg
+from edge_agent.camera.plates.sights import PlateReader
+from edge_agent.camera.plates.tracker import Pass, Tracker
+from edge_agent.camera.settings import CameraSettings
+from edge_agent.clock import Now, now_ms
+from edge_agent.contract.events import Event, PlateRead
+from edge_agent.health import Health
+
+
+async def run(
+    settings: CameraSettings, emit: Callable[[Event], Awaitable[None]], health: Health, now: Now = now_ms
+) -> None:
+    """Watch the camera and emit every vehicle's pass once. Runs for ever; the end of a file is said as a fault.
+
+    Raises ModelError where the plate models cannot be used.
+    """
+    # pictures are read in threads of their own: the event loop must stay free for the uplink
+    reader = await asyncio.to_thread(PlateReader, settings.threads)
+    gate, tracker = MotionGate(settings.motion), Tracker(round(settings.gone_s * 1000))
+    async with Camera(settings, health, now) as camera:
+        async for frame in camera:
+            health.count("camera.frames")
+            if gate.moves(frame.image, frame.at):
+                health.count("camera.frames_read")
+                sights = await asyncio.to_thread(reader.sights, frame.image)
+                passes = tracker.update(frame.at, sights, frame)
+            else:
+                passes = tracker.still(frame.at)
+            await _emit(passes, settings, emit, health)
+            health.counters["camera.tracks_dropped"] = tracker.dropped
+    await _emit(tracker.flush(), settings, emit, health)
+    health.fault("camera", f"{settings.source} is played to its end; set `loop: true` to play it again and again")
+    await asyncio.Event().wait()
+
+
+async def _emit(
+    passes: list[Pass], settings: CameraSettings, emit: Callable[[Event], Awaitable[None]], health: Health
+) -> None:
+    for seen in passes:
+        if seen.read.confidence < settings.least_confidence:
+            health.count("camera.passes_unsure")
+            continue
+        health.count("camera.passes")
+        await emit(event_of(seen, settings))
+
+
+def event_of(seen: Pass, settings: CameraSettings) -> PlateRead:
+    """The event of a pass, with the part of the very frame that was read best."""
+    frame = seen.frame
+    assert isinstance(frame, Frame)
+    height, width = frame.image.shape[:2]
+    return PlateRead(
+        at=seen.best_at,
+        text=seen.read.text,
+        raw=seen.read.raw,
+        confidence=seen.read.confidence,
+        char_confidence=seen.read.char_confidence,
+        valid=seen.read.valid,
+        classes=seen.read.classes,
+        colour=seen.colour,
+        layout=seen.read.layout,
+        quad=tuple(round(value) for corner in seen.quad for value in corner),
+        frame_size=(width, height),
+        frames=seen.frames,
+        first=seen.first,
+        last=seen.last,
+        jpeg=cut_jpeg(frame.image, seen.quad, settings.picture),
+        rendered=settings.rendered,
+    )
