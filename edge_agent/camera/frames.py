@@ -24,7 +24,7 @@ PART = "camera"
 PICTURES_PER_S = 5.0
 LEAVE_S = 1.0
 """How long leaving waits for the thread; one that hangs in a dead stream ends later, within the stream's time limit."""
-GRACE_S = 2.0
+GRACE_S = 1.0
 """How much later than its own limits the thread may report before it counts as hanging, as in a look-up of a name."""
 
 
