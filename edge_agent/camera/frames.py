@@ -71,6 +71,7 @@ class Camera:
         if self._running:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), LEAVE_S)
+                self._reader.join()
 
     def __aiter__(self) -> Self:
         return self

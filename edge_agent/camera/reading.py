@@ -70,11 +70,16 @@ class Reader:
     def begin(self) -> None:
         """Start the thread; its news goes to the running loop. Not a daemon: OpenCV must not be cut off half-way."""
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._run, name="camera").start()
+        self._thread = threading.Thread(target=self._run, name="camera")
+        self._thread.start()
 
     def stop(self) -> None:
         """Tell the thread to end: at once, or where it waits for a dead stream, within that one's time limit."""
         self._stop.set()
+
+    def join(self) -> None:
+        """Wait for the thread; a moment where it has said that it ended."""
+        self._thread.join()
 
     def _run(self) -> None:
         bug = None
