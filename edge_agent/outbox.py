@@ -22,7 +22,7 @@ from typing import NamedTuple, Self, TypeVar
 import msgspec
 
 from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
-from edge_agent.contract.runs import pack_runs, ranges
+from edge_agent.contract.runs import pack_runs
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -115,9 +115,9 @@ class Outbox:
         """The next events of a kind with `after < number < before`, oldest first, within the size of a pack."""
         return await self._call(lambda: self._read(kind, after, before, max_bytes))
 
-    async def forget(self, runs: Sequence[int]) -> None:
-        """Drop events that the collector has stored; numbers that are not here are no error."""
-        await self._call(lambda: self._forget(runs))
+    async def forget(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Delete events that the collector has stored, from first to last; numbers that are not here are no error."""
+        await self._call(lambda: self._forget(spans))
 
     async def lost(self) -> list[LostRuns]:
         """What was dropped and is not yet known to the collector."""
@@ -195,9 +195,9 @@ class Outbox:
                 self._lose(kind, unreadable, "the bytes on disk were damaged")
         return events
 
-    def _forget(self, runs: Sequence[int]) -> None:
+    def _forget(self, spans: Sequence[tuple[int, int]]) -> None:
         with self._db:
-            self._db.executemany("DELETE FROM events WHERE number BETWEEN ? AND ?", list(ranges(runs)))
+            self._db.executemany("DELETE FROM events WHERE number BETWEEN ? AND ?", spans)
 
     def _write(self, sql: str, parameters: tuple[int, ...]) -> None:
         with self._db:

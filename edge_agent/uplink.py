@@ -31,6 +31,8 @@ from edge_agent.settings import BrokerSettings, UplinkSettings
 
 log = logging.getLogger(__name__)
 
+FORGET_S = 1.0
+"""Confirmed events are deleted together this often: each deletion is a write to the flash."""
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
 
@@ -88,6 +90,9 @@ class Uplink:
         self._wake = asyncio.Event()
         self._connected = False
         self._receipts: list[bytes] = []
+        self._stored: list[tuple[int, int]] = []
+        """Numbers, first and last, that are confirmed and still on disk."""
+        self._forget_at = 0.0
         self._flights: dict[tuple[int, ...], Flight] = {}
         self._lanes = {True: Lane(before=2**62), False: Lane(before=0)}
         self._allowance = 0.0
@@ -193,9 +198,13 @@ class Uplink:
             if flight is not None and flight.lost_id is not None:
                 await self._outbox.forget_lost(flight.lost_id)
             else:
-                await self._outbox.forget(receipt.runs)
+                self._stored += stored
             if flight is None:
                 self._land_covered(stored)
+        if self._stored and self._monotonic() >= self._forget_at:
+            stored, self._stored = self._stored, []
+            self._forget_at = self._monotonic() + FORGET_S
+            await self._outbox.forget(stored)
 
     def _land_covered(self, stored: list[tuple[int, int]]) -> None:
         """Take packs from the window that a receipt covers though it names other runs."""
@@ -270,5 +279,7 @@ class Uplink:
             return 3600.0
         now = self._monotonic()
         due = [flight.again_at - now for flight in self._flights.values()]
+        if self._stored:
+            due.append(self._forget_at - now)
         backlog = 1 / self._settings.backlog_packs_per_s if self._allowed() < 1 else 3600.0
         return max(0.01, min([*due, backlog]))

@@ -51,6 +51,7 @@ if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     echo "Making .venv (about two minutes the first time)"
     [ -x .venv/bin/python ] || python3 -m venv .venv
     .venv/bin/pip install --disable-pip-version-check -q --require-hashes --no-deps -r requirements.lock
-    .venv/bin/pip install --disable-pip-version-check -q --no-deps -e .
+    PYTHONWARNINGS=ignore .venv/bin/pip install --disable-pip-version-check -q --no-deps --no-build-isolation --config-settings \
+        editable_mode=compat -e .
     echo "$wanted" >.venv/installed
 fi

@@ -74,7 +74,7 @@ async def opened(path: Path, max_bytes: int = LARGE) -> AsyncIterator[Outbox]:
 async def test_numbers_rise_by_one_over_restarts_and_deletions(tmp_path: Path) -> None:
     async with opened(tmp_path / "o.sqlite") as outbox:
         assert await asyncio.gather(*(outbox.put(readings(i)) for i in range(5))) == [1, 2, 3, 4, 5]
-        await outbox.forget((1, 5))
+        await outbox.forget([(1, 5)])
         first_id = outbox.id
     async with opened(tmp_path / "o.sqlite") as outbox:
         assert outbox.id == first_id
