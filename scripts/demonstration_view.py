@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -69,6 +70,16 @@ class Api:
         headers = {"Authorization": f"Bearer {self._tokens['police']}"}
         async with self._session.post(f"{self.address}/api/v1/watchlist", json=entry, headers=headers) as answer:
             answer.raise_for_status()
+
+    async def alerts(self) -> AsyncIterator[dict[str, Any]]:
+        """New alerts as they are raised, by server-sent events."""
+        headers = {"Authorization": f"Bearer {self._tokens['police']}"}
+        stream = f"{self.address}/api/v1/alerts/stream"
+        async with self._session.get(stream, headers=headers, timeout=aiohttp.ClientTimeout()) as answer:
+            answer.raise_for_status()
+            async for line in answer.content:
+                if line.startswith(b"data: ") and line.strip() != b"data:":
+                    yield json.loads(line[6:])
 
     async def missing(self, boxes: Iterable[str], plate: str) -> list[str]:
         """What the running collector cannot show."""

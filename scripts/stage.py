@@ -6,6 +6,7 @@ Everything stands in one folder and listens on loopback; every process is stoppe
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -93,9 +94,11 @@ class Stage:
     @asynccontextmanager
     async def _process(self, name: str, *arguments: str) -> AsyncIterator[int]:
         """Run one of our programs; its log is a file; it is asked to end, and made to if it does not."""
+        # compiled modules are kept, as on a box: compiling them at each start costs memory for good
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         with (self.folder / "logs" / f"{name}.log").open("wb") as log:
             child = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, stdout=log, stderr=log, start_new_session=True
+                sys.executable, *arguments, stdout=log, stderr=log, env=environment, start_new_session=True
             )
         try:
             yield child.pid
