@@ -9,37 +9,28 @@ outbox begins.
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
 from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
-from edge_agent.contract.runs import pack_runs
+from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs
+from edge_agent.outbox_file import Waiting, open_file, used_bytes, waiting
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (id INTEGER NOT NULL, set_aside TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, number);
-CREATE TABLE IF NOT EXISTS lost (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, runs BLOB NOT NULL);
-"""
 DROP_AT_ONCE = 500
 """Events dropped together when the cap is reached, so that a full outbox does not drop at every event."""
 PACK_EVENTS = 1000
 """Events in one pack at most."""
-DAMAGED_KEPT = 2
-"""Damaged files kept for a technician to look at."""
+MAX_EVENT_BYTES = 240 * 1024
+"""A larger event fits into no pack that the collector would read."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: dict[str, Callable[[bytes], Event]] = {
@@ -48,13 +39,13 @@ _decode: dict[str, Callable[[bytes], Event]] = {
 _decode_runs = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
 
-class Waiting(NamedTuple):
-    """What waits in an outbox."""
+class _Put(NamedTuple):
+    """An event that waits for its commit."""
 
-    events: int
-    bytes: int
-    oldest: int | None
-    """Time of the oldest event, ms."""
+    kind: str
+    at: int
+    body: bytes
+    number: asyncio.Future[int]
 
 
 class LostRuns(NamedTuple):
@@ -72,11 +63,12 @@ class Outbox:
         self._db = connection
         self._max_bytes = max_bytes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
-        self._pending: deque[tuple[Event, asyncio.Future[int]]] = deque()
+        self._pending: deque[_Put] = deque()
         self._commit_due = False
+        self._unwritten: Counter[str] = Counter()
+        """Events of each kind that the disk did not take; they are numbered, as lost, with the next that it takes."""
         self.id, self.set_aside = connection.execute("SELECT id, set_aside FROM meta").fetchone()
-        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        self.last_number: int = row[0] if row else 0
+        self.last_number = self._last_number()
         self.has_lost = connection.execute("SELECT count(*) FROM lost").fetchone()[0] > 0
         """Whether numbers were dropped that the collector does not know of."""
         self.dropped = 0
@@ -86,15 +78,11 @@ class Outbox:
 
     @classmethod
     def open(cls, path: Path, max_bytes: int) -> Self:
-        """Open the outbox at `path`, or make one; a damaged file is set aside first."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            return cls(_connect(path, max_bytes), max_bytes)
-        except (sqlite3.DatabaseError, TypeError) as error:
-            reason = f"{path.name} was damaged ({error}); what it still held is in the file set aside"
-        _set_aside(path)
-        log.error("outbox: %s", reason)
-        return cls(_connect(path, max_bytes, reason), max_bytes)
+        """Open the outbox at `path`, or make one; a damaged file is set aside first.
+
+        Raises OSError or sqlite3.OperationalError where the disk is full or may not be written.
+        """
+        return cls(open_file(path, max_bytes), max_bytes)
 
     async def close(self) -> None:
         """Finish what was put and close the file."""
@@ -103,13 +91,13 @@ class Outbox:
 
     async def put(self, event: Event) -> int:
         """Keep an event; returns its number once it is on disk. Events put meanwhile share the commit."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._pending.append((event, future))
+        put = _Put(KIND_OF[type(event)], event.at, _encode(event), asyncio.get_running_loop().create_future())
+        self._pending.append(put)
         if not self._commit_due:
             self._commit_due = True
-            await self._call(self._commit_pending)
-            self.on_change()
-        return await future
+            # not awaited: a task that is cancelled here must not take the commit from the others
+            self._thread.submit(self._commit_pending)
+        return await put.number
 
     async def read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
         """The next events of a kind with `after < number < before`, oldest first, within the size of a pack."""
@@ -121,9 +109,7 @@ class Outbox:
 
     async def lost(self) -> list[LostRuns]:
         """What was dropped and is not yet known to the collector."""
-        rows = await self._call(lambda: self._db.execute("SELECT id, runs, kind, reason FROM lost LIMIT 8").fetchall())
-        self.has_lost = bool(rows)
-        return [LostRuns(row[0], _decode_runs(row[1]), Lost(kind=row[2], reason=row[3])) for row in rows]
+        return await self._call(self._read_lost)
 
     async def forget_lost(self, lost_id: int) -> None:
         """The collector knows of these lost numbers now."""
@@ -139,21 +125,44 @@ class Outbox:
     def _commit_pending(self) -> None:
         self._commit_due = False
         batch = [self._pending.popleft() for _ in range(len(self._pending))]
+        if not batch:
+            return
+        loop = batch[0].number.get_loop()
         try:
             with self._db:
-                for event, _ in batch:
-                    row = (KIND_OF[type(event)], event.at, _encode(event))
-                    self._db.execute("INSERT INTO events (kind, at, body) VALUES (?, ?, ?)", row)
-                last = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()[0]
+                self._number_unwritten()
+                rows = [(put.kind, put.at, put.body) for put in batch]
+                self._db.executemany("INSERT INTO events (kind, at, body) VALUES (?, ?, ?)", rows)
+                last = self._last_number()
                 while used_bytes(self._db) > self._max_bytes and self._drop_oldest():
                     pass
-        except sqlite3.Error as error:
-            for _, future in batch:
-                future.get_loop().call_soon_threadsafe(_fail, future, error)
+        except Exception as error:  # who put the events must know, whatever it is
+            self._unwritten.update(put.kind for put in batch)
+            for put in batch:
+                loop.call_soon_threadsafe(_fail, put.number, error)
             return
+        self._unwritten.clear()
         self.last_number = last
-        for number, (_, future) in enumerate(batch, last - len(batch) + 1):
-            future.get_loop().call_soon_threadsafe(_succeed, future, number)
+        for number, put in enumerate(batch, last - len(batch) + 1):
+            loop.call_soon_threadsafe(_succeed, put.number, number)
+        loop.call_soon_threadsafe(self._changed)
+
+    def _changed(self) -> None:
+        self.on_change()  # as it is set by now
+
+    def _last_number(self) -> int:
+        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        return int(row[0]) if row else 0
+
+    def _number_unwritten(self) -> None:
+        """Number what could not be written, so that the collector's ledger shows it as lost."""
+        for kind, count in self._unwritten.items():
+            first = self._last_number() + 1
+            last = first + min(count, MAX_NUMBERS) - 1
+            # an event with the last of the numbers, gone at once, moves the sequence on
+            self._db.execute("INSERT INTO events VALUES (?, ?, 0, '')", (last, kind))
+            self._db.execute("DELETE FROM events WHERE number = ?", (last,))
+            self._note_lost(kind, pack_ranges([(first, last)]), "the disk could not be written")
 
     def _drop_oldest(self) -> bool:
         for kind in reversed(PRIORITY):
@@ -167,14 +176,21 @@ class Outbox:
 
     def _lose(self, kind: str, numbers: list[int], reason: str) -> None:
         self.dropped += len(numbers)
-        self.has_lost = True
         self._db.executemany("DELETE FROM events WHERE number = ?", [(number,) for number in numbers])
-        runs = _encode(pack_runs(numbers))
-        self._db.execute("INSERT INTO lost (kind, reason, runs) VALUES (?, ?, ?)", (kind, reason, runs))
+        self._note_lost(kind, pack_runs(numbers), reason)
+
+    def _note_lost(self, kind: str, runs: tuple[int, ...], reason: str) -> None:
+        self.has_lost = True
+        self._db.execute("INSERT INTO lost (kind, reason, runs) VALUES (?, ?, ?)", (kind, reason, _encode(runs)))
+
+    def _read_lost(self) -> list[LostRuns]:
+        rows = self._db.execute("SELECT id, runs, kind, reason FROM lost ORDER BY id LIMIT 8").fetchall()
+        self.has_lost = bool(rows)
+        return [LostRuns(row[0], _decode_runs(row[1]), Lost(kind=row[2], reason=row[3])) for row in rows]
 
     def _read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
         events: list[tuple[int, Event]] = []
-        unreadable: list[int] = []
+        unreadable: dict[str, list[int]] = {}
         size = 0
         with closing(
             self._db.execute(
@@ -183,17 +199,22 @@ class Outbox:
             )
         ) as rows:
             for number, body in rows:
+                if len(body) > MAX_EVENT_BYTES:
+                    unreadable.setdefault("it was larger than a pack may be", []).append(number)
+                    continue
                 size += len(body)
                 if events and size > max_bytes:
                     break
                 try:
                     events.append((number, _decode[kind](body)))
                 except msgspec.MsgspecError:
-                    unreadable.append(number)
-        if unreadable:
-            with self._db:
-                self._lose(kind, unreadable, "the bytes on disk were damaged")
-        return events
+                    unreadable.setdefault("the bytes on disk were damaged", []).append(number)
+        if not unreadable:
+            return events
+        with self._db:
+            for reason, numbers in unreadable.items():
+                self._lose(kind, numbers, reason)
+        return events or self._read(kind, after, before, max_bytes)
 
     def _forget(self, spans: Sequence[tuple[int, int]]) -> None:
         with self._db:
@@ -202,54 +223,6 @@ class Outbox:
     def _write(self, sql: str, parameters: tuple[int, ...]) -> None:
         with self._db:
             self._db.execute(sql, parameters)
-
-
-def waiting(db: sqlite3.Connection) -> Waiting:
-    """Count what an open outbox file holds."""
-    events, oldest = db.execute("SELECT count(*), min(at) FROM events").fetchone()
-    return Waiting(events, used_bytes(db), oldest)
-
-
-def used_bytes(db: sqlite3.Connection) -> int:
-    """Bytes of the file that are in use; deleted events leave pages that new ones take."""
-    pages, free, size = (db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count", "page_size"))
-    return int((pages - free) * size)
-
-
-def _connect(path: Path, max_bytes: int, set_aside: str = "") -> sqlite3.Connection:
-    db = sqlite3.connect(path, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute(f"PRAGMA journal_size_limit={1 << 20}")
-        db.execute(f"PRAGMA cache_size=-{512}")  # KiB: the box is small
-        findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if findings != "ok":
-            raise sqlite3.DatabaseError(findings)  # noqa: TRY301
-        db.executescript(SCHEMA)
-        # the cap is kept by dropping events; this is the wall behind it
-        page_size = db.execute("PRAGMA page_size").fetchone()[0]
-        db.execute(f"PRAGMA max_page_count={max_bytes * 2 // page_size + 64}")
-        with db:
-            if db.execute("SELECT count(*) FROM meta").fetchone()[0] == 0:
-                db.execute("INSERT INTO meta VALUES (?, ?)", (secrets.randbelow(2**32 - 1) + 1, set_aside))
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _set_aside(path: Path) -> None:
-    damaged = sorted(path.parent.glob(f"{path.stem}.damaged-????"))
-    for old in damaged[: max(0, len(damaged) - DAMAGED_KEPT + 1)]:
-        for file in (old, Path(f"{old}-wal")):
-            file.unlink(missing_ok=True)
-    number = int(damaged[-1].suffix.removeprefix(".damaged-")) + 1 if damaged else 1
-    kept = path.with_suffix(f".damaged-{number:04}")
-    path.rename(kept)
-    Path(f"{path}-shm").unlink(missing_ok=True)
-    with suppress(FileNotFoundError):  # SQLite finds a file's log by its name
-        Path(f"{path}-wal").rename(f"{kept}-wal")
 
 
 def _succeed(future: asyncio.Future[int], number: int) -> None:

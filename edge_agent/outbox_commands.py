@@ -15,7 +15,7 @@ import msgspec
 from edge_agent.contract.as_json import as_json
 from edge_agent.contract.events import EVENT_OF, PRIORITY, Event
 from edge_agent.errors import ConfigError
-from edge_agent.outbox import waiting
+from edge_agent.outbox_file import waiting
 
 LOCAL = timezone(timedelta(hours=7))
 

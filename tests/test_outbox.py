@@ -17,7 +17,8 @@ import pytest
 from edge_agent.__main__ import main
 from edge_agent.contract.events import Heartbeat, PlateRead, Reading, Readings
 from edge_agent.contract.runs import numbers
-from edge_agent.outbox import Outbox, used_bytes
+from edge_agent.outbox import Outbox
+from edge_agent.outbox_file import used_bytes
 
 AT = 1_795_000_000_000
 LARGE = 10**9

@@ -1,0 +1,103 @@
+"""The outbox's file: opened, checked, set aside when it is damaged, measured. One SQLite file with its log."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (id INTEGER NOT NULL, set_aside TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, number);
+CREATE TABLE IF NOT EXISTS lost (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, runs BLOB NOT NULL);
+"""
+DAMAGED_KEPT = 2
+"""Damaged files kept for a technician to look at."""
+
+
+class Waiting(NamedTuple):
+    """What waits in an outbox."""
+
+    events: int
+    bytes: int
+    oldest: int | None
+    """Time of the oldest event, ms."""
+
+
+def open_file(path: Path, max_bytes: int) -> sqlite3.Connection:
+    """Open the outbox at `path`, or make one; a damaged file is set aside first.
+
+    Raises OSError or sqlite3.OperationalError where the disk is full or may not be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _connect(path, max_bytes)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            raise
+        reason = f"{path.name} was damaged ({error}); what it still held is in the file set aside"
+    _set_aside(path)
+    log.error("outbox: %s", reason)
+    return _connect(path, max_bytes, reason)
+
+
+def waiting(db: sqlite3.Connection) -> Waiting:
+    """Count what an open outbox file holds."""
+    events, oldest = db.execute("SELECT count(*), min(at) FROM events").fetchone()
+    return Waiting(events, used_bytes(db), oldest)
+
+
+def used_bytes(db: sqlite3.Connection) -> int:
+    """Bytes of the file that are in use; deleted events leave pages that new ones take."""
+    pages, free, size = (db.execute(f"PRAGMA {p}").fetchone()[0] for p in ("page_count", "freelist_count", "page_size"))
+    return int((pages - free) * size)
+
+
+def _connect(path: Path, max_bytes: int, set_aside: str = "") -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA journal_size_limit={1 << 20}")
+        db.execute(f"PRAGMA cache_size=-{512}")  # KiB: the box is small
+        findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if findings != "ok":
+            raise sqlite3.DatabaseError(findings)  # noqa: TRY301
+        db.executescript(SCHEMA)
+        # the cap is kept by dropping events; this is the wall behind it
+        page_size = db.execute("PRAGMA page_size").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count={max_bytes * 2 // page_size + 64}")
+        with db:
+            if db.execute("SELECT id, set_aside FROM meta").fetchone() is None:
+                db.execute("INSERT INTO meta VALUES (?, ?)", (secrets.randbelow(2**32 - 1) + 1, set_aside))
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _is_damage(error: Exception) -> bool:
+    """Tell a file that is damaged from a disk that is full, not there or not to be written."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    unreadable = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
+    return code in unreadable or code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _set_aside(path: Path) -> None:
+    damaged = sorted(path.parent.glob(f"{path.stem}.damaged-????"))
+    for old in damaged[: max(0, len(damaged) - DAMAGED_KEPT + 1)]:
+        for file in (old, Path(f"{old}-wal")):
+            file.unlink(missing_ok=True)
+    number = int(damaged[-1].suffix.removeprefix(".damaged-")) + 1 if damaged else 1
+    kept = path.with_suffix(f".damaged-{number:04}")
+    path.rename(kept)
+    Path(f"{path}-shm").unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # SQLite finds a file's log by its name
+        Path(f"{path}-wal").rename(f"{kept}-wal")
