@@ -37,6 +37,12 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         int, Meta(ge=5, le=3600, description="Silence after which a dead link is noticed, in seconds")
     ] = 30
 
+    def __post_init__(self) -> None:
+        try:
+            self.host.encode("idna")
+        except UnicodeError:
+            raise ValueError(f"{self.host!r} is neither a name nor an address") from None
+
     @property
     def on_this_machine(self) -> bool:
         """Whether the host is the loopback interface, so that nothing goes over a wire."""

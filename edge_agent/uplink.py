@@ -8,33 +8,29 @@ backlog beside them at a limited rate, the more important kinds first.
 from __future__ import annotations
 
 import asyncio
-import logging
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
-from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_agent import __version__
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import PRIORITY, BoxStatus, Stored
 from edge_agent.contract.packs import encode_lost, encode_pack
 from edge_agent.contract.runs import pack_runs, ranges
-from edge_agent.contract.topics import down, up
+from edge_agent.contract.topics import up
 from edge_agent.health import Health
+from edge_agent.link import Link
 from edge_agent.outbox import Outbox
 from edge_agent.settings import BrokerSettings, UplinkSettings
 
-log = logging.getLogger(__name__)
-
 FORGET_S = 1.0
 """Confirmed events are deleted together this often: each deletion is a write to the flash."""
-RECONNECT_S = (1, 30)
-"""First and longest pause between attempts to reach the broker."""
+SILENT_AFTER = 3
+"""A pack that was sent so often without a receipt is a fault."""
+SILENT = "it confirms nothing; does it run, and does the broker's access list let us hear it? Events are kept here"
 
 _decode_stored = msgspec.msgpack.Decoder(Stored).decode
 _encode = msgspec.msgpack.Encoder().encode
@@ -79,16 +75,14 @@ class Uplink:
         now: Now = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Raises ConfigError where a file of `broker.tls` cannot be used."""
         self._device = device
-        self._broker = broker
         self._settings = settings
         self._outbox = outbox
         self._health = health
-        self._password = password
         self._now = now
         self._monotonic = monotonic
         self._wake = asyncio.Event()
-        self._connected = False
         self._receipts: list[bytes] = []
         self._stored: list[tuple[int, int]] = []
         """Numbers, first and last, that are confirmed and still on disk."""
@@ -97,15 +91,29 @@ class Uplink:
         self._lanes = {True: Lane(before=2**62), False: Lane(before=0)}
         self._allowance = 0.0
         self._allowance_at = 0.0
+        self._silent = False
+        self._link = Link(
+            device=device,
+            broker=broker,
+            password=password,
+            status=self._status,
+            health=health,
+            on_connect=self._on_connect,
+            on_receipt=self._on_receipt,
+        )
 
     async def run(self) -> None:
         """Connect, send, take receipts; reconnects by itself."""
         self._outbox.on_change = self._on_events
-        with self._client() as client:
+        with self._link:
             while True:
-                await self._take_receipts()
-                if self._connected:
-                    await self._send(client)
+                try:
+                    await self._take_receipts()
+                    if self._link.connected:
+                        await self._send()
+                except sqlite3.OperationalError as error:
+                    # the disk is full: what could not be deleted is sent and confirmed again
+                    self._health.fault("outbox", f"the outbox cannot be changed ({error}); free some disk space")
                 try:
                     async with asyncio.timeout(self._pause()):
                         await self._wake.wait()
@@ -113,35 +121,7 @@ class Uplink:
                     pass
                 self._wake.clear()
 
-    @contextmanager
-    def _client(self) -> Iterator[mqtt.Client]:
-        loop = asyncio.get_running_loop()
-
-        def soon(callback: Callable[..., None], *arguments: object) -> None:
-            """Let the event loop do what paho reports from its own thread."""
-            loop.call_soon_threadsafe(callback, *arguments)
-
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._device, clean_session=True)
-        if self._password is not None:
-            client.username_pw_set(self._device, self._password)
-        if (tls := self._broker.tls) is not None:
-            client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
-        client.will_set(up(self._device, "status"), self._status(online=False), qos=1, retain=True)
-        client.reconnect_delay_set(*RECONNECT_S)
-        client.on_connect = lambda _c, _u, _f, reason, _p: soon(self._on_connect, client, reason)
-        client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
-        client.on_connect_fail = lambda _c, _u: soon(self._on_disconnect, "no connection")
-        client.on_message = lambda _c, _u, message: soon(self._on_receipt, bytes(message.payload))
-        client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
-        client.loop_start()
-        try:
-            yield client
-        finally:
-            client.publish(up(self._device, "status"), self._status(online=False), qos=1, retain=True)
-            client.disconnect()
-            client.loop_stop()
-
-    def _status(self, *, online: bool) -> bytes:
+    def _status(self, online: bool) -> bytes:
         return _encode(
             BoxStatus(
                 online=online,
@@ -152,32 +132,16 @@ class Uplink:
             )
         )
 
-    def _on_connect(self, client: mqtt.Client, reason: Any) -> None:
-        if reason.is_failure:
-            self._health.fault("uplink", f"the broker at {self._broker.host}:{self._broker.port} refused us: {reason}")
-            return
-        self._health.clear("uplink")
-        client.subscribe(down(self._device, "stored"), qos=1)
-        client.publish(up(self._device, "status"), self._status(online=True), qos=1, retain=True)
+    def _on_connect(self) -> None:
         # what was under way may be lost: the backlog lane finds it on disk again
         self._flights.clear()
-        fresh_from = self._outbox.last_number + 1
-        self._lanes = {
-            True: Lane(before=2**62, after=dict.fromkeys(PRIORITY, fresh_from - 1)),
-            False: Lane(before=fresh_from),
-        }
-        self._connected = True
+        last = self._outbox.last_number
+        self._lanes = {True: Lane(before=2**62, after=dict.fromkeys(PRIORITY, last)), False: Lane(before=last + 1)}
         self._wake.set()
 
     def _on_events(self) -> None:
         self._lanes[True].done.clear()
         self._wake.set()
-
-    def _on_disconnect(self, reason: object) -> None:
-        self._connected = False
-        self._health.fault(
-            "uplink", f"no broker at {self._broker.host}:{self._broker.port} ({reason}); events are kept here"
-        )
 
     def _on_receipt(self, payload: bytes) -> None:
         self._receipts.append(payload)
@@ -193,6 +157,7 @@ class Uplink:
                 self._health.count("uplink.unreadable_receipts")
                 continue
             if receipt.outbox != self._outbox.id:
+                self._health.count("uplink.foreign_receipts")
                 continue
             flight = self._flights.pop(receipt.runs, None)
             if flight is not None and flight.lost_id is not None:
@@ -201,10 +166,12 @@ class Uplink:
                 self._stored += stored
             if flight is None:
                 self._land_covered(stored)
+            if self._silent:
+                self._end_silence()
         if self._stored and self._monotonic() >= self._forget_at:
-            stored, self._stored = self._stored, []
             self._forget_at = self._monotonic() + FORGET_S
-            await self._outbox.forget(stored)
+            await self._outbox.forget(self._stored)
+            self._stored = []
 
     def _land_covered(self, stored: list[tuple[int, int]]) -> None:
         """Take packs from the window that a receipt covers though it names other runs."""
@@ -214,22 +181,54 @@ class Uplink:
             ):
                 del self._flights[runs]
 
-    async def _send(self, client: mqtt.Client) -> None:
+    async def _send(self) -> None:
+        self._send_again()
+        await self._send_events(fresh=True)
+        had_lost = self._outbox.has_lost
+        if had_lost and self._room(fresh=False):
+            await self._send_lost()
+        await self._send_events(fresh=False)
+        if self._outbox.has_lost and not had_lost:  # damage that was found just now
+            self._wake.set()
+
+    def _send_again(self) -> None:
         for flight in list(self._flights.values()):
-            if flight.again_at <= self._monotonic():
-                self._health.count("uplink.sent_again")
-                self._publish(client, flight)
-        for lost in await self._outbox.lost() if self._outbox.has_lost else []:
-            if lost.runs not in self._flights and self._room(fresh=True):
+            if flight.again_at > self._monotonic():
+                continue
+            self._health.count("uplink.sent_again")
+            if flight.attempt >= SILENT_AFTER:
+                self._silent = True
+                self._health.fault("collector", SILENT)
+            if flight.fresh:
+                self._overtake()
+            self._publish(flight)
+
+    def _overtake(self) -> None:
+        """Count what waits unsent as backlog: while receipts stay away, new events must not queue behind it."""
+        fresh, backlog, last = self._lanes[True], self._lanes[False], self._outbox.last_number
+        backlog.after |= {kind: fresh.after[kind] for kind in backlog.done}
+        backlog.done.clear()
+        backlog.before = last + 1
+        fresh.after = dict.fromkeys(PRIORITY, last)
+
+    def _end_silence(self) -> None:
+        """The collector is back: what waits for a long pause to end need not."""
+        self._silent = False
+        self._health.clear("collector")
+        for flight in self._flights.values():
+            flight.attempt, flight.again_at = 1, self._monotonic()
+
+    async def _send_events(self, *, fresh: bool) -> None:
+        for kind in PRIORITY:
+            while self._more(kind, fresh=fresh) and (pack := await self._next(kind, fresh=fresh)):
+                self._publish(pack)
+
+    async def _send_lost(self) -> None:
+        for lost in await self._outbox.lost():
+            if lost.runs not in self._flights and self._room(fresh=False):
                 payload = encode_lost(self._outbox.id, lost.runs, lost.lost)
-                flight = Flight(
-                    topic=up(self._device, "lost"), payload=payload, runs=lost.runs, fresh=True, lost_id=lost.id
-                )
-                self._publish(client, flight)
-        for fresh in (True, False):
-            for kind in PRIORITY:
-                while self._more(kind, fresh=fresh) and (pack := await self._next(kind, fresh=fresh)):
-                    self._publish(client, pack)
+                topic = up(self._device, "lost")
+                self._publish(Flight(topic=topic, payload=payload, runs=lost.runs, fresh=False, lost_id=lost.id))
 
     def _more(self, kind: str, *, fresh: bool) -> bool:
         return kind not in self._lanes[fresh].done and self._room(fresh=fresh)
@@ -237,7 +236,7 @@ class Uplink:
     def _room(self, *, fresh: bool) -> bool:
         """Each lane has half of the window, so that neither waits for the other."""
         under_way = sum(flight.fresh == fresh for flight in self._flights.values())
-        if under_way >= max(1, self._settings.window // 2):
+        if under_way >= max(1, self._settings.window // 2) or len(self._flights) >= self._settings.window:
             return False
         return fresh or self._allowed() >= 1
 
@@ -250,32 +249,32 @@ class Uplink:
 
     async def _next(self, kind: str, *, fresh: bool) -> Flight | None:
         lane = self._lanes[fresh]
+        lane.done.add(kind)  # before the file is read: an event that comes meanwhile takes it out again
         numbered = await self._outbox.read(
             kind, lane.after.get(kind, 0), lane.before, int(self._settings.pack_kb * 1024)
         )
-        if lane is not self._lanes[fresh]:  # a reconnection meanwhile began new lanes
+        if not numbered or lane is not self._lanes[fresh]:  # a reconnection meanwhile began new lanes
             return None
-        if not numbered:
-            lane.done.add(kind)
-            return None
+        lane.done.discard(kind)
         lane.after[kind] = numbered[-1][0]
-        if not fresh:
-            self._allowance -= 1
         payload = encode_pack(self._outbox.id, kind, numbered)
         return Flight(
             topic=up(self._device, kind), payload=payload, runs=pack_runs(n for n, _ in numbered), fresh=fresh
         )
 
-    def _publish(self, client: mqtt.Client, flight: Flight) -> None:
+    def _publish(self, flight: Flight) -> None:
+        if not flight.fresh and flight.attempt == 0:
+            self._allowance -= 1
         self._flights[flight.runs] = flight
-        pause = min(self._settings.resend_s * 2**flight.attempt, self._settings.resend_max_s)
+        doubled = 2.0 ** min(flight.attempt, 20)  # a collector may be away for days
+        pause = min(self._settings.resend_s * doubled, self._settings.resend_max_s)
         flight.attempt += 1
         flight.again_at = self._monotonic() + pause
-        client.publish(flight.topic, flight.payload, qos=0)
+        self._link.publish(flight.topic, flight.payload)
 
     def _pause(self) -> float:
         """Seconds until something is due by itself."""
-        if not self._connected:
+        if not self._link.connected:
             return 3600.0
         now = self._monotonic()
         due = [flight.again_at - now for flight in self._flights.values()]

@@ -1,0 +1,132 @@
+"""The connection to the broker: paho in a thread of its own, its news in the event loop; it comes back by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edge_agent.contract.topics import down, up
+from edge_agent.errors import ConfigError
+from edge_agent.health import Health
+from edge_agent.settings import BrokerSettings, TlsSettings
+
+RECONNECT_S = (1, 30)
+"""First and longest pause between attempts to reach the broker."""
+PART = "uplink"
+"""What faults of the connection are said of."""
+
+
+class Link:
+    """One box's connection; it is up while `connected`. Enter it in the event loop that shall hear its news."""
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        broker: BrokerSettings,
+        password: str | None,
+        status: Callable[[bool], bytes],
+        health: Health,
+        on_connect: Callable[[], None],
+        on_receipt: Callable[[bytes], None],
+    ) -> None:
+        """`status` gives the retained message that says whether the box is connected.
+
+        Raises ConfigError where a file of `broker.tls` cannot be used.
+        """
+        self.connected = False
+        self._device = device
+        self._broker = broker
+        self._place = f"the broker at {broker.host}:{broker.port}"
+        self._status = status
+        self._health = health
+        self._connected_now = on_connect
+        self._receipt = on_receipt
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=True)
+        if password is not None:
+            self._client.username_pw_set(device, password)
+        if broker.tls is not None:
+            self._client.tls_set_context(_tls(broker.tls))
+        self._client.will_set(up(device, "status"), status(False), qos=1, retain=True)
+        self._client.reconnect_delay_set(*RECONNECT_S)
+
+    def __enter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        client = self._client
+
+        def soon(callback: Callable[..., None], *arguments: object) -> None:
+            """Let the event loop do what paho reports from its own thread."""
+            loop.call_soon_threadsafe(callback, *arguments)
+
+        client.on_connect = lambda _c, _u, _f, reason, _p: soon(self._on_connect, reason)
+        client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
+        # paho calls this while it handles the error, and does not pass it on
+        client.on_connect_fail = lambda _c, _u: soon(self._on_connect_fail, sys.exc_info()[1])
+        client.on_message = lambda _c, _u, message: soon(self._receipt, bytes(message.payload))
+        client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
+        client.loop_start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._say_status(online=False)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send once; while there is no connection it is lost."""
+        self._client.publish(topic, payload, qos=0)
+
+    def _say_status(self, *, online: bool) -> None:
+        self._client.publish(up(self._device, "status"), self._status(online), qos=1, retain=True)
+
+    def _on_connect(self, reason: Any) -> None:
+        if reason.is_failure:
+            cure = "is the password the last that `collector enrol` gave to this box?"
+            self._health.fault(PART, f"{self._place} refused us: {reason}; {cure}")
+            return
+        self._health.clear(PART)
+        self._client.subscribe(down(self._device, "stored"), qos=1)
+        self._say_status(online=True)
+        self.connected = True
+        self._connected_now()
+
+    def _on_disconnect(self, reason: object) -> None:
+        if self.connected:  # else the reason was said when we were refused
+            self._health.fault(PART, f"the connection to {self._place} was lost ({reason}); events are kept here")
+        self.connected = False
+
+    def _on_connect_fail(self, error: BaseException | None) -> None:
+        self.connected = False
+        self._health.fault(PART, f"cannot connect to {self._place}: {_reason(error)}; events are kept here")
+
+
+def _tls(settings: TlsSettings) -> ssl.SSLContext:
+    at = f"broker.tls.ca: {settings.ca}"
+    try:
+        context = ssl.create_default_context(cafile=settings.ca)
+        if settings.certificate is not None:
+            at = f"broker.tls.certificate and key: {settings.certificate}, {settings.key}"
+            context.load_cert_chain(settings.certificate, settings.key)
+    except OSError as error:  # ssl.SSLError is one
+        cure = "the files must be PEM, and readable by the agent"
+        raise ConfigError(f"{at}: {error.strerror or error}\n  {cure}") from error
+    return context
+
+
+def _reason(error: BaseException | None) -> str:
+    """What keeps a connection from being made, and what to look at."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate does not satisfy broker.tls.ca ({error.verify_message})"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS ({error.reason}); is it the port for TLS, 8883 as a rule?"
+    if isinstance(error, socket.gaierror):
+        return f"the name is not known here ({error.strerror})"
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,93 @@
+"""The connection to the broker: who hears that a box is there, and what is said when it cannot come in."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from collector_double import Box, CollectorDouble, until
+from processes import Program, free_port, wait_until
+from servers import mosquitto
+
+from collector.credentials import enrol
+from edge_agent.contract.events import Readings
+from edge_agent.errors import ConfigError
+from edge_agent.settings import TlsSettings
+
+
+async def test_the_status_is_kept_by_the_broker_and_ends_with_the_agent(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        box = Box(tmp_path, broker.port)
+        async with box.sending():
+            with CollectorDouble(broker.port) as early:
+                await until(lambda: bool(early.statuses), "connected")
+            with CollectorDouble(broker.port) as late:
+                await until(lambda: bool(late.statuses), "the broker keeps it")
+                assert (late.statuses[0].online, late.statuses[0].outbox) == (True, box.outbox.id)
+        with CollectorDouble(broker.port) as after:
+            await until(lambda: bool(after.statuses), "the broker keeps it")
+            assert not after.statuses[0].online
+
+
+async def test_the_last_will_speaks_for_an_agent_that_was_killed(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("numbered_box.py")
+    with mosquitto(tmp_path) as broker, CollectorDouble(broker.port) as collector:
+        command = [sys.executable, str(script), "air-01", str(broker.port), "any", str(tmp_path), "1"]
+        with Program("agent", command, tmp_path) as agent:
+            await until(lambda: bool(collector.statuses), "connected")
+            agent.stop(signal.SIGKILL)
+            await until(lambda: len(collector.statuses) == 2, "the last will")
+        assert [status.online for status in collector.statuses] == [True, False]
+
+
+async def test_after_the_broker_was_killed_everything_still_on_disk_is_sent(tmp_path: Path) -> None:
+    port = free_port()
+    box = Box(tmp_path, port, backlog_packs_per_s=1000)
+    with mosquitto(tmp_path, port=port) as broker, CollectorDouble(port, answers=False) as collector:
+        async with box.sending():
+            await until(lambda: bool(collector.statuses), "connected")
+            await box.put(Readings)
+            await until(lambda: collector.heard() == [1], "under way when the broker dies")
+            broker.kill()
+            await until(lambda: bool(box.health.faults), "noticed")
+            assert "connection" in box.health.faults[0].text
+            await box.put(Readings)
+            collector.answers = True
+            with mosquitto(tmp_path, port=port):
+                await box.until_sent()
+                assert set(collector.heard()) == {1, 2}
+                assert box.health.faults == ()
+
+
+async def test_a_broker_that_is_not_there_or_refuses_is_told_apart(tmp_path: Path) -> None:
+    port = free_port()
+    box = Box(tmp_path, port, password="guessed")
+    async with box.sending():
+        await until(lambda: bool(box.health.faults), "said")
+        assert "cannot connect" in box.health.faults[0].text
+        assert "refused" in box.health.faults[0].text.lower(), "the system's own reason"
+        enrol(tmp_path / "passwords", "air-01")
+        config = f"allow_anonymous false\npassword_file {tmp_path / 'passwords'}"
+        with mosquitto(tmp_path, config, port):
+            await until(lambda: "collector enrol" in box.health.faults[0].text, "the password is wrong")
+            wait_for_end_of_connection(tmp_path)
+            assert "refused us" in box.health.faults[0].text, "said after the connection has ended too"
+
+
+@pytest.mark.parametrize("content", [None, "not a certificate"])
+def test_an_authority_that_cannot_be_read_is_a_mistake_in_the_configuration(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content:
+        file.write_text(content)
+    box = Box(tmp_path, 1, tls=TlsSettings(ca=str(file)))
+    with pytest.raises(ConfigError, match=r"broker\.tls\.ca: .*ca\.pem"):
+        box.uplink()
+
+
+def wait_for_end_of_connection(folder: Path) -> None:
+    log = folder / "mosquitto" / "mosquitto.log"
+    wait_until(lambda: "not authorised" in log.read_text(), 10, "the broker's side of it")
