@@ -11,22 +11,28 @@ from functools import partial
 from pathlib import Path
 
 from edge_agent import heartbeat
-from edge_agent.clock import is_sane, now_ms
+from edge_agent.clock import Now, is_sane, now_ms
 from edge_agent.config import DeviceConfig
 from edge_agent.contract.events import Event
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
-from edge_agent.supervise import keep
+from edge_agent.supervise import keep, leaves
 from edge_agent.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
 Job = Callable[[], Awaitable[None]]
 
+RETRY_S = 5.0
+"""Pause before the state folder is tried again."""
+
 
 async def run(config: DeviceConfig) -> None:
-    """Run the agent until the process is asked to end (SIGTERM, SIGINT)."""
+    """Run the agent until the process is asked to end (SIGTERM, SIGINT).
+
+    Raises ConfigError where a file that the configuration names cannot be used; any other error is a bug.
+    """
     main = asyncio.current_task()
     assert main is not None
     loop = asyncio.get_running_loop()
@@ -36,52 +42,81 @@ async def run(config: DeviceConfig) -> None:
         await _run(config)
     except asyncio.CancelledError:
         log.info("%s: ends as asked", config.device)
+    except BaseExceptionGroup as group:
+        wrong = [error for error in leaves(group) if isinstance(error, ConfigError)]
+        if not wrong:
+            raise
+        raise wrong[0] from None
 
 
 async def _run(config: DeviceConfig) -> None:
     state = Path(config.state)
     health = Health()
-    outbox = Outbox.open(state / "outbox.sqlite", int(config.outbox.max_mb * 1_000_000))
-    uplink = Uplink(
-        device=config.device,
-        broker=config.broker,
-        settings=config.uplink,
-        outbox=outbox,
-        health=health,
-        password=_password(config),
-    )
-    emit = partial(_emit, outbox, health)
+    password = _password(config)
+    outbox = await _open_outbox(config, state, health)
     try:
+        uplink = Uplink(
+            device=config.device,
+            broker=config.broker,
+            settings=config.uplink,
+            outbox=outbox,
+            health=health,
+            password=password,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run(), name="uplink")
-            await _sane_clock(health)
+            await sane_clock(health)
+            emit = partial(_emit, outbox, health, "heartbeat")
             beat = heartbeat.run(every_s=config.health.every_s, state=state, outbox=outbox, emit=emit, health=health)
             tasks.create_task(beat, name="heartbeat")
-            for part, job in _sources(config, state, emit, health):
+            for part, job in _sources(config, state, outbox, health):
                 tasks.create_task(keep(part, job, health), name=part)
     finally:
         await outbox.close()
 
 
-def _sources(
-    config: DeviceConfig, state: Path, emit: Callable[[Event], Awaitable[None]], health: Health
-) -> Iterator[tuple[str, Job]]:
-    # a part's libraries are loaded only on the boxes that have the part
+async def _open_outbox(config: DeviceConfig, state: Path, health: Health) -> Outbox:
+    """Open the outbox; while the disk does not let us, wait: the file may hold events, so there is no other."""
+    while True:
+        try:
+            outbox = Outbox.open(state / "outbox.sqlite", int(config.outbox.max_mb * 1_000_000))
+        except PermissionError as error:
+            cure = "the folder must belong to the user that runs the agent"
+            raise ConfigError(f"state: {error.strerror}: {error.filename}\n  {cure}") from error
+        except (OSError, sqlite3.OperationalError) as error:
+            health.fault("outbox", f"{state} cannot be used ({error}); free some disk space")
+            await asyncio.sleep(RETRY_S)
+        else:
+            health.clear("outbox")
+            return outbox
+
+
+def _sources(config: DeviceConfig, state: Path, outbox: Outbox, health: Health) -> Iterator[tuple[str, Job]]:
+    """Give the sources of this box; a part's libraries are loaded only on the boxes that have the part."""
     if config.station is not None:
         from edge_agent.station import poll
 
-        yield "station", partial(poll.run, config.station, emit, health)
+        yield "station", partial(poll.run, config.station, partial(_emit, outbox, health, "station"), health)
     if config.camera is not None:
         from edge_agent.camera import watch
 
-        yield "camera", partial(watch.run, config.camera, emit, health)
+        yield "plates", partial(watch.run, config.camera, partial(_emit, outbox, health, "plates"), health)
     if config.access_point is not None:
         from edge_agent.access_point import watch as usage
 
+        emit = partial(_emit, outbox, health, "access point")
         yield "access point", partial(usage.run, config.access_point, state, emit, health)
 
 
-async def _emit(outbox: Outbox, health: Health, event: Event) -> None:
+async def _emit(outbox: Outbox, health: Health, part: str, event: Event) -> None:
+    """Put an event of a part into the outbox; returns when it is on disk, or counted where that cannot be."""
+    if not is_sane(event.at):
+        health.count("clock.events_dropped")
+        health.fault(
+            "clock", f"the time went wrong ({event.at} ms since 1970); events without a right time are dropped"
+        )
+        return
+    health.clear("clock")
     try:
         await outbox.put(event)
     except sqlite3.OperationalError as error:  # the disk is full; a damaged file is another error and ends the process
@@ -89,13 +124,14 @@ async def _emit(outbox: Outbox, health: Health, event: Event) -> None:
         health.fault("outbox", f"an event could not be written ({error}); free some disk space")
     else:
         health.clear("outbox")
+        health.clear(part)  # whatever it failed of, it works
 
 
-async def _sane_clock(health: Health) -> None:
+async def sane_clock(health: Health, now: Now = now_ms, look_s: float = 1.0) -> None:
     """Wait until the box has learnt the time: an event with a wrong stamp can never be put right."""
-    while not is_sane(now_ms()):
+    while not is_sane(now()):
         health.fault("clock", "the time is not set; waiting for the network to tell it")
-        await asyncio.sleep(1)
+        await asyncio.sleep(look_s)
     health.clear("clock")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from edge_agent.contract.packs import MAX_TIME
+
 Now = Callable[[], int]
 """Gives milliseconds since 1970 in UTC."""
 
@@ -18,5 +20,5 @@ def now_ms() -> int:
 
 
 def is_sane(ms: int) -> bool:
-    """Tell whether the clock has been set since the box booted."""
-    return ms >= SANE_SINCE
+    """Tell whether a time can be right: the clock has been set since the box booted, and not to what nobody takes."""
+    return SANE_SINCE <= ms <= MAX_TIME

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from edge_agent.errors import ConfigError, EdgeError
 from edge_agent.health import Health
@@ -15,12 +15,21 @@ AGAIN_AFTER_S = 5.0
 async def keep(
     part: str, job: Callable[[], Awaitable[None]], health: Health, again_after_s: float = AGAIN_AFTER_S
 ) -> None:
-    """Run `job` for ever; it clears its own fault once it works again. A ConfigError is not retried."""
+    """Run `job` for ever, also where it fails inside task groups of its own. A ConfigError is not retried."""
     while True:
         try:
             await job()
-        except ConfigError:
+        except* ConfigError:
             raise
-        except EdgeError as error:
-            health.fault(part, str(error))
+        except* EdgeError as errors:
+            health.fault(part, "; ".join(dict.fromkeys(str(error) for error in leaves(errors))))
         await asyncio.sleep(again_after_s)
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors that a group is made of, however deep; an error by itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from leaves(part)
+    else:
+        yield error
