@@ -22,13 +22,34 @@ from edge_agent.uplink import Uplink
 
 log = logging.getLogger(__name__)
 
+Emit = Callable[[Event], Awaitable[None]]
 Job = Callable[[], Awaitable[None]]
+Sources = Callable[[DeviceConfig, Path, Callable[[str], Emit], Health], Iterator[tuple[str, Job]]]
+"""Gives the sources of a box by the name of their part, which each gives its events to."""
 
-RETRY_S = 5.0
+RETRY_S = 2.0
 """Pause before the state folder is tried again."""
 
 
-async def run(config: DeviceConfig) -> None:
+def sources_of(
+    config: DeviceConfig, state: Path, emit_of: Callable[[str], Emit], health: Health
+) -> Iterator[tuple[str, Job]]:
+    """Give the sources of a box; a part's libraries are loaded only on the boxes that have the part."""
+    if config.station is not None:
+        from edge_agent.station import poll
+
+        yield "station", partial(poll.run, config.station, emit_of("station"), health)
+    if config.camera is not None:
+        from edge_agent.camera import watch
+
+        yield "plates", partial(watch.run, config.camera, emit_of("plates"), health)
+    if config.access_point is not None:
+        from edge_agent.access_point import watch as usage
+
+        yield "access point", partial(usage.run, config.access_point, state, emit_of("access point"), health)
+
+
+async def run(config: DeviceConfig, sources: Sources = sources_of) -> None:
     """Run the agent until the process is asked to end (SIGTERM, SIGINT).
 
     Raises ConfigError where a file that the configuration names cannot be used; any other error is a bug.
@@ -39,7 +60,7 @@ async def run(config: DeviceConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, main.cancel)
     try:
-        await _run(config)
+        await _run(config, sources)
     except asyncio.CancelledError:
         log.info("%s: ends as asked", config.device)
     except BaseExceptionGroup as group:
@@ -49,11 +70,15 @@ async def run(config: DeviceConfig) -> None:
         raise wrong[0] from None
 
 
-async def _run(config: DeviceConfig) -> None:
+async def _run(config: DeviceConfig, sources: Sources) -> None:
     state = Path(config.state)
     health = Health()
     password = _password(config)
     outbox = await _open_outbox(config, state, health)
+
+    def emit_of(part: str) -> Emit:
+        return partial(_emit, outbox, health, part)
+
     try:
         uplink = Uplink(
             device=config.device,
@@ -66,10 +91,10 @@ async def _run(config: DeviceConfig) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run(), name="uplink")
             await sane_clock(health)
-            emit = partial(_emit, outbox, health, "heartbeat")
-            beat = heartbeat.run(every_s=config.health.every_s, state=state, outbox=outbox, emit=emit, health=health)
+            emit, every_s = emit_of("heartbeat"), config.health.every_s
+            beat = heartbeat.run(every_s=every_s, state=state, outbox=outbox, emit=emit, health=health)
             tasks.create_task(beat, name="heartbeat")
-            for part, job in _sources(config, state, outbox, health):
+            for part, job in sources(config, state, emit_of, health):
                 tasks.create_task(keep(part, job, health), name=part)
     finally:
         await outbox.close()
@@ -80,32 +105,15 @@ async def _open_outbox(config: DeviceConfig, state: Path, health: Health) -> Out
     while True:
         try:
             outbox = Outbox.open(state / "outbox.sqlite", int(config.outbox.max_mb * 1_000_000))
-        except PermissionError as error:
-            cure = "the folder must belong to the user that runs the agent"
+        except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
+            cure = "it must be a folder that belongs to the user that runs the agent"
             raise ConfigError(f"state: {error.strerror}: {error.filename}\n  {cure}") from error
         except (OSError, sqlite3.OperationalError) as error:
-            health.fault("outbox", f"{state} cannot be used ({error}); free some disk space")
+            health.fault("outbox", f"{state} cannot be written ({error}); is the disk full, or read-only?")
             await asyncio.sleep(RETRY_S)
         else:
             health.clear("outbox")
             return outbox
-
-
-def _sources(config: DeviceConfig, state: Path, outbox: Outbox, health: Health) -> Iterator[tuple[str, Job]]:
-    """Give the sources of this box; a part's libraries are loaded only on the boxes that have the part."""
-    if config.station is not None:
-        from edge_agent.station import poll
-
-        yield "station", partial(poll.run, config.station, partial(_emit, outbox, health, "station"), health)
-    if config.camera is not None:
-        from edge_agent.camera import watch
-
-        yield "plates", partial(watch.run, config.camera, partial(_emit, outbox, health, "plates"), health)
-    if config.access_point is not None:
-        from edge_agent.access_point import watch as usage
-
-        emit = partial(_emit, outbox, health, "access point")
-        yield "access point", partial(usage.run, config.access_point, state, emit, health)
 
 
 async def _emit(outbox: Outbox, health: Health, part: str, event: Event) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 from collector_double import EXAMPLES
-from disks import small_disk
+from disks import fill, small_disk
 
 from edge_agent.contract.events import Event, PlateRead, Readings
 from edge_agent.contract.runs import numbers
@@ -109,9 +108,3 @@ async def test_readable_events_behind_many_unreadable_ones_are_found(tmp_path: P
         db.execute("UPDATE events SET body = x'c1' WHERE number <= 2400")
     assert [number for number, _ in await outbox.read("readings", 0, LARGE, LARGE)] == list(range(2401, 2501))
     await outbox.close()
-
-
-def fill(file: Path) -> None:
-    with file.open("wb", buffering=0) as out, suppress(OSError):
-        while True:
-            out.write(bytes(4096))
