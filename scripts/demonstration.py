@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -39,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         missing = asyncio.run(run(options.seconds))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped.")
         return 0
     if options.seconds is None:
@@ -56,7 +57,9 @@ async def run(seconds: float | None) -> list[str]:
     """Start everything, show it, stop it; returns what is missing in the end."""
     shutil.rmtree(DATA, ignore_errors=True)
     DATA.mkdir()
-    loop = asyncio.get_running_loop()
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None
+    loop.add_signal_handler(signal.SIGTERM, this.cancel)  # the processes must end with us
     async with AsyncExitStack() as stack:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
@@ -88,6 +91,7 @@ async def run(seconds: float | None) -> list[str]:
             while end is None or loop.time() < end:
                 screen.update(await view(api, WATCHED_PLATE))
                 await asyncio.sleep(1)
+        console.print()
         missing = await api.missing(BOXES, WATCHED_PLATE)
     return [*missing, *not_stored(stage.store)]
 

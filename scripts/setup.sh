@@ -50,7 +50,13 @@ wanted=$(cat requirements.lock pyproject.toml | sha256sum)
 if [ "$(cat .venv/installed 2>/dev/null)" != "$wanted" ]; then
     echo "Making .venv (about two minutes the first time)"
     [ -x .venv/bin/python ] || python3 -m venv .venv
-    .venv/bin/pip install --disable-pip-version-check -q --require-hashes --no-deps -r requirements.lock
+    total=$(grep -c '^[a-z0-9].*==' requirements.lock)
+    .venv/bin/pip install --disable-pip-version-check --progress-bar off --require-hashes --no-deps \
+        -r requirements.lock 2>&1 | awk -v total="$total" '
+            /^ *(Collecting|Ignoring|Requirement already)/ { n++; printf "\r  %d of %d packages", n, total; fflush() }
+            /^Installing/ { printf "\r  installing %d packages, this is the longest part ...", n; fflush() }
+            /ERROR|[Nn]o space/ { print "\n" $0 }
+            END { print "" }'
     PYTHONWARNINGS=ignore .venv/bin/pip install --disable-pip-version-check -q --no-deps --no-build-isolation --config-settings \
         editable_mode=compat -e .
     echo "$wanted" >.venv/installed
