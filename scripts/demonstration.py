@@ -24,6 +24,8 @@ from scripts.stage import Stage, free_port
 from scripts.street_clip import WATCHED_PLATE, render_clip
 
 DATA = Path(__file__).parent.parent / "demo-data"
+MARK = ".demo"
+"""Marks a folder as the demo's own."""
 CAMERA = "cam-01"
 BOXES = ("air-01", "sea-01", "waste-01", CAMERA, "ap-01")
 MEASUREMENTS = ("air", "seawater", "wastewater", "plates", "wifi", "health")
@@ -37,9 +39,10 @@ def main() -> int:
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(prog="demo", description="The city on one machine.")
     parser.add_argument("--seconds", type=float, help="stop by itself after so long, and judge what was stored")
+    parser.add_argument("--folder", type=Path, default=DATA, help="for databases and logs; emptied at the start")
     options = parser.parse_args()
     try:
-        missing = asyncio.run(run(options.seconds))
+        missing = asyncio.run(run(options.folder.resolve(), options.seconds))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped.")
         return 0
@@ -47,16 +50,19 @@ def main() -> int:
         return 0
     if missing:
         console.print(f"[bold red]Missing:[/] {'; '.join(missing)}", soft_wrap=True)
-        console.print(f"The logs of every process are in {DATA / 'logs'}")
+        console.print(f"The logs of every process are in {options.folder / 'logs'}", soft_wrap=True)
         return 1
     console.print("[bold green]Every kind of event is stored, and the watched plate raised an alert.[/]")
     return 0
 
 
-async def run(seconds: float | None) -> list[str]:
+async def run(folder: Path, seconds: float | None) -> list[str]:
     """Start everything, show it, stop it; returns what is missing in the end."""
-    shutil.rmtree(DATA, ignore_errors=True)
-    DATA.mkdir()
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise SystemExit(f"{folder} holds other things and would be emptied: name another folder, or none")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
     loop, this = asyncio.get_running_loop(), asyncio.current_task()
     assert this is not None
     loop.add_signal_handler(signal.SIGTERM, this.cancel)  # the processes must end with us
@@ -64,10 +70,10 @@ async def run(seconds: float | None) -> list[str]:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
             step = progress.add_task("Rendering a street clip", total=None)
-            clip = DATA / "street.mp4"
+            clip = folder / "street.mp4"
             await asyncio.to_thread(render_clip, clip, CLIP_SECONDS, 1)
             progress.update(step, description="Starting the collector")
-            stage = Stage(DATA, mqtt_port=free_port(1883), web_port=free_port(8080))
+            stage = Stage(folder, mqtt_port=free_port(1883), web_port=free_port(8080))
             tokens = stage.tokens()
             await stack.enter_async_context(stage.collector())
             api = await stack.enter_async_context(Api.opened(stage.address, tokens))

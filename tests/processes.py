@@ -71,6 +71,11 @@ class Program:
             os.kill(self._child.pid, number)
         return self._child.wait(timeout=20)
 
+    def wait(self, limit_s: float) -> int:
+        """Wait for it to end by itself; returns the exit status."""
+        assert self._child is not None
+        return self._child.wait(limit_s)
+
     def kill(self) -> None:
         """kill -9, and start again at once."""
         self.stop(signal.SIGKILL)
