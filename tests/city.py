@@ -86,7 +86,7 @@ class City:
         self.desk = PlateDesk(self.engine)
         self.access = Access(self.engine)
         self.ledger = Ledger(self.engine)
-        self.store = DuckStore(folder / "points.duckdb", memory_mb=128)
+        self.store = DuckStore(folder / "points.duckdb")
         self.live = Live(FLEET, now=lambda: self.time)
         self.counters: Counter[str] = Counter({"packs.plates": 3, "receipts": 3})
         self.tokens = {role: self.access.issue(f"{role}-1", role, NOON) for role in ROLES}

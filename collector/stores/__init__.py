@@ -7,7 +7,6 @@ it adds them; writing a field again replaces it. That makes every redelivery har
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -56,20 +55,6 @@ class LatestRow(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
 
 
-class PlateRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored plate read."""
-
-    at: int
-    camera: str
-    site: str
-    plate: str
-    raw: str
-    confidence: float
-    valid: bool
-    colour: str
-    layout: str
-
-
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """One quantity of one station, in a time span from `start` to before `stop` (ms)."""
 
@@ -98,24 +83,11 @@ class Store(Protocol):
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Give samples, or buckets of `every_ms`, in order of time; the first `limit` of them."""
 
-    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
-        """Give the last sample of every quantity of every station, or of one, that is not older than `since` (ms)."""
-
-    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
-        """Give the newest `limit` plate reads of a time span, newest first."""
-
-    def counts(self) -> dict[str, int]:
-        """Give the number of readings (with or without a value) or events of every measurement."""
+    def latest(self, since: int) -> list[LatestRow]:
+        """Give the last sample of every quantity of every station that is not older than `since` (ms)."""
 
     def close(self) -> None:
         """Let go of files and connections."""
-
-
-class Exports(Protocol):
-    """A store that can write a measurement to a file."""
-
-    def export(self, measurement: str, start: int, stop: int, path: Path) -> int:
-        """Write the points of a time span as CSV (or Parquet, by the path's suffix); gives their number."""
 
 
 def buckets(rows: Iterable[ReadingRow], every_ms: int) -> list[ReadingRow]:

@@ -7,7 +7,7 @@ on; it is what makes a point that comes again harmless. Writes are whole columns
 takes 600 points a second, so it takes more than 100,000.
 
 Writes and `forget` belong to one thread; queries may run in any thread beside it, each on a cursor of its own that
-sees the last commit. A second process cannot open the file while the collector runs: use the HTTP API or `export`.
+sees the last commit. A second process cannot open the file while the collector runs: use the HTTP API.
 """
 
 # ruff: noqa: S608 - SQL takes names as text: they are checked columns of ours; whatever a user gives is a parameter
@@ -22,13 +22,15 @@ from typing import Any
 
 import duckdb
 
-from collector.points import PLATES, Frame
-from collector.stores import LOCAL_MS, LatestRow, PlateRow, ReadingRow, RejectedError, Series, StoreError
+from collector.points import Frame
+from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, Series, StoreError
 from collector.stores.stack import Stacked, stack
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 log = logging.getLogger(__name__)
 
+LIMITS: dict[str, str | int] = {"threads": 1, "memory_limit": "512MB"}
+"""DuckDB's own memory and processor use; by default it takes most of the machine."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPES = {"f": "DOUBLE", "u": "UTINYINT", "i": "BIGINT", "b": "BOOLEAN", "O": "VARCHAR"}
 _REJECTED = (duckdb.DataError, duckdb.ProgrammingError, ValueError)
@@ -36,21 +38,17 @@ _REJECTED = (duckdb.DataError, duckdb.ProgrammingError, ValueError)
 
 
 class DuckStore:
-    """A store in the file `path`, which is made if it is missing; `:memory:` for none. See `Store`.
+    """A store in the file `path`, which is made if it is missing. See `Store`."""
 
-    memory_mb bounds DuckDB's own memory, threads its processor use.
-    """
-
-    def __init__(self, path: Path | str, *, memory_mb: int = 512, threads: int = 1) -> None:
-        self._path = str(path)
-        self._config = {"threads": threads, "memory_limit": f"{memory_mb}MB"}
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._columns: dict[str, set[str]] = {}
         self._open()
 
     def _open(self) -> None:
         self._invalid = True
         try:
-            self._db = duckdb.connect(self._path, config=self._config)
+            self._db = duckdb.connect(self._path, config=LIMITS)
             self._queries = self._db.cursor()
             rows = self._db.execute(
                 "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'main'"
@@ -161,7 +159,7 @@ class DuckStore:
         )
         return [ReadingRow(at=at, value=v, flag=f, status=s, n=n, of=of) for at, v, f, s, n, of in rows]
 
-    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
+    def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
         found: list[LatestRow] = []
         for medium in MEDIA:
@@ -177,8 +175,8 @@ class DuckStore:
             )
             rows = self._ask(
                 f'SELECT station, arg_max(site, "time"), {last} FROM "{medium}" WHERE "time" >= make_timestamp(?) '
-                "AND (station = ? OR ?) GROUP BY station ORDER BY station",
-                [since * 1000, station, station is None],
+                "GROUP BY station ORDER BY station",
+                [since * 1000],
             )
             for where, site, *samples in rows:
                 found += [
@@ -187,38 +185,6 @@ class DuckStore:
                     if sample is not None
                 ]
         return found
-
-    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
-        """Give the newest plate reads, newest first."""
-        if PLATES not in self._columns:
-            return []
-        names = [name for name in PlateRow.__struct_fields__ if name != "at"]
-        rows = self._ask(
-            f'SELECT epoch_ms("time"), {", ".join(names)} FROM plates WHERE "time" >= make_timestamp(?) '
-            f'AND "time" < make_timestamp(?) AND (camera = ? OR ?) ORDER BY "time" DESC LIMIT {limit:d}',
-            [start * 1000, stop * 1000, camera, camera is None],
-        )
-        return [PlateRow(**dict(zip(("at", *names), row, strict=True))) for row in rows]
-
-    def counts(self) -> dict[str, int]:
-        """Give the number of readings or events of every measurement."""
-        counted = {}
-        for table, columns in sorted(self._columns.items()):
-            flags = [f'count("{name}")' for name in sorted(columns) if name.endswith("_flag")]
-            ((counted[table],),) = self._ask(f'SELECT {" + ".join(flags) or "count(*)"} FROM "{table}"', [])
-        return counted
-
-    def export(self, measurement: str, start: int, stop: int, path: Path) -> int:
-        """Write a time span's points to a file, as CSV or, if it is called `.parquet`, Parquet; gives their number."""
-        if measurement not in self._columns:
-            return 0
-        kind = "PARQUET" if path.suffix == ".parquet" else "CSV, HEADER"
-        target = str(path).replace("'", "''")
-        span = f'"time" >= make_timestamp({start * 1000:d}) AND "time" < make_timestamp({stop * 1000:d})'
-        rows = self._ask(
-            f"""COPY (SELECT * FROM "{measurement}" WHERE {span} ORDER BY "time") TO '{target}' (FORMAT {kind})""", []
-        )
-        return int(rows[0][0])
 
     def close(self) -> None:
         """Write everything into the one file and close it."""

@@ -21,17 +21,16 @@ from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 from urllib3.exceptions import HTTPError
 
-from collector.points import HEALTH, PLATES, WIFI, Frame
-from collector.stores import LatestRow, PlateRow, ReadingRow, RejectedError, Series, StoreError, buckets
+from collector.points import Frame
+from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, buckets
 from collector.stores.lines import lines
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 LINES_A_REQUEST = 5000
 """What InfluxData advises."""
+TIMEOUT_S = 10
 PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 """Names that may stand in a query as they are; no other device or quantity exists."""
-ONE_OF_EACH = {PLATES: "plate", WIFI: "clients", HEALTH: "uptime_s"}
-"""Measurement: a field that each of its points has."""
 
 T = TypeVar("T")
 
@@ -39,9 +38,9 @@ T = TypeVar("T")
 class Influx2Store:
     """A bucket of an InfluxDB 2.x server. See `Store`."""
 
-    def __init__(self, *, url: str, token: str, org: str, bucket: str, timeout_s: float = 10) -> None:
+    def __init__(self, *, url: str, token: str, org: str, bucket: str) -> None:
         self._url, self._bucket, self._org = url, bucket, org
-        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=round(timeout_s * 1000))
+        self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_S * 1000)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
 
     def write(self, frames: Sequence[Frame]) -> None:
@@ -72,13 +71,10 @@ class Influx2Store:
         rows = (sample(_ms(r["_time"]), r.get(q), r.get(f"{q}_flag"), r.get(f"{q}_status")) for r in found)
         return list(rows) if every_ms is None else buckets(rows, every_ms)[:limit]
 
-    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
+    def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
-        if station is not None and not PLAIN.fullmatch(station):
-            return []
         media = " or ".join(f'r._measurement == "{medium}"' for medium in MEDIA)
-        only = f'|> filter(fn: (r) => r.station == "{station}")' if station else ""
-        found = self._ask(_range(since, None) + f"|> filter(fn: (r) => {media}) {only} |> last()")
+        found = self._ask(_range(since, None) + f"|> filter(fn: (r) => {media}) |> last()")
         last: dict[tuple[str, str, str, str], tuple[int, Any]] = {}
         for r in found:
             last[r["_measurement"], r["station"], r["site"], r["_field"]] = _ms(r["_time"]), r["_value"]
@@ -91,29 +87,6 @@ class Influx2Store:
                 row = sample(at, value, flag, status)
                 rows.append(latest_row(medium, where, site, quantity, row))
         return newest(rows)
-
-    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
-        """Give the newest plate reads, newest first."""
-        if camera is not None and not PLAIN.fullmatch(camera):
-            return []
-        only = f'and r.camera == "{camera}"' if camera else ""
-        found = self._ask(
-            _range(start, stop)
-            + f'|> filter(fn: (r) => r._measurement == "{PLATES}" {only}) '
-            + _POINTS
-            + f'|> group() |> sort(columns: ["_time"], desc: true) |> limit(n: {limit:d})'
-        )
-        names = [name for name in PlateRow.__struct_fields__ if name != "at"]
-        return [PlateRow(at=_ms(r["_time"]), **{name: r[name] for name in names}) for r in found]
-
-    def counts(self) -> dict[str, int]:
-        """Give the number of readings or events of every measurement."""
-        counted: dict[str, int] = {}
-        for r in self._ask(_range(0, None) + '|> count() |> group(columns: ["_measurement", "_field"]) |> sum()'):
-            measurement, field = r["_measurement"], r["_field"]
-            if field.endswith("_flag") or ONE_OF_EACH.get(measurement) == field:
-                counted[measurement] = counted.get(measurement, 0) + r["_value"]
-        return dict(sorted(counted.items()))
 
     def close(self) -> None:
         """Close the connections."""

@@ -10,9 +10,9 @@ from typing import Any
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from collector.points import PLATES, Frame
-from collector.stores import LatestRow, PlateRow, ReadingRow, Series, StoreError, buckets
-from collector.stores.influx import ONE_OF_EACH, PLAIN, bodies, latest_row, newest, refusal, sample
+from collector.points import Frame
+from collector.stores import LatestRow, ReadingRow, Series, StoreError, buckets
+from collector.stores.influx import PLAIN, TIMEOUT_S, bodies, latest_row, newest, refusal, sample
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 _MISSING = "database not found"
@@ -22,12 +22,10 @@ _MISSING = "database not found"
 class Influx1Store:
     """A database of an InfluxDB 1.x server, made if it is missing. See `Store`."""
 
-    def __init__(
-        self, *, url: str, database: str, user: str | None = None, password: str | None = None, timeout_s: float = 10
-    ) -> None:
+    def __init__(self, *, url: str, database: str, user: str | None = None, password: str | None = None) -> None:
         self._url, self._database = url.rstrip("/"), database
         headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
-        self._http = urllib3.PoolManager(headers=headers, timeout=timeout_s, retries=False)
+        self._http = urllib3.PoolManager(headers=headers, timeout=TIMEOUT_S, retries=False)
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
@@ -57,18 +55,15 @@ class Influx1Store:
         rows = (sample(r["time"], r[q], r[f"{q}_flag"], r[f"{q}_status"]) for r in found)
         return list(rows) if every_ms is None else buckets(rows, every_ms)[:limit]
 
-    def latest(self, since: int, station: str | None = None) -> list[LatestRow]:
+    def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
-        if station is not None and not PLAIN.fullmatch(station):
-            return []
-        only = f"AND station = '{station}'" if station else ""
         series = [(medium, name) for medium, name in self._fields() if name in BY_NAME and medium in MEDIA]
         if not series:
             return []
         found = self._ask(
             "; ".join(
                 f'SELECT last("{q}_flag") AS flag, "{q}" AS value, "{q}_status" AS status FROM "{medium}" '
-                f"WHERE time >= {since:d}ms {only} GROUP BY station, site"
+                f"WHERE time >= {since:d}ms GROUP BY station, site"
                 for medium, q in series
             )
         )
@@ -79,28 +74,6 @@ class Influx1Store:
                 for r in rows
             ]
         )
-
-    def plates(self, start: int, stop: int, camera: str | None = None, limit: int = 1000) -> list[PlateRow]:
-        """Give the newest plate reads, newest first."""
-        if camera is not None and not PLAIN.fullmatch(camera):
-            return []
-        names = [name for name in PlateRow.__struct_fields__ if name != "at"]
-        only = f"AND camera = '{camera}'" if camera else ""
-        (found,) = self._ask(
-            f'SELECT {", ".join(names)} FROM "{PLATES}" WHERE time >= {start:d}ms AND time < {stop:d}ms {only} '
-            f"ORDER BY time DESC LIMIT {limit:d}"
-        )
-        return [PlateRow(at=r["time"], **{name: r[name] for name in names}) for r in found]
-
-    def counts(self) -> dict[str, int]:
-        """Give the number of readings or events of every measurement."""
-        counted: dict[str, int] = {}
-        fields = [(m, name) for m, name in self._fields() if name.endswith("_flag") or ONE_OF_EACH.get(m) == name]
-        if fields:
-            found = self._ask("; ".join(f'SELECT count("{name}") FROM "{m}"' for m, name in fields))
-            for (measurement, _), rows in zip(fields, found, strict=True):
-                counted[measurement] = counted.get(measurement, 0) + sum(r["count"] for r in rows)
-        return dict(sorted(counted.items()))
 
     def close(self) -> None:
         """Close the connections."""
