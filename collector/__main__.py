@@ -10,8 +10,10 @@ from pathlib import Path
 
 from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
+from collector.errors import Failure
 from collector.settings import SettingsError, load
 from collector.state import COLLECTOR, fleet, password_file
+from collector.stores import StoreError
 
 EXIT_CONFIG = 78
 
@@ -49,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
+    except (Failure, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def _run(options: argparse.Namespace) -> int:

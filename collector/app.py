@@ -16,12 +16,13 @@ from aiohttp import web
 from collector.alerts.desk import Forgotten, PlateDesk
 from collector.batch import Sinks
 from collector.broker import embedded_broker
+from collector.errors import Failure
 from collector.intake import Intake
 from collector.ledger import Ledger
 from collector.live import Live
 from collector.quality import Quality
 from collector.quarantine import Quarantine
-from collector.settings import BrokerSettings, EmbeddedBroker, Settings, WebSettings
+from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
 from collector.state import broker_access, database, fleet, now_ms, password_file
 from collector.stores import Store, StoreError
 from collector.stores.opening import open_store
@@ -36,7 +37,10 @@ DAY_MS = 86_400_000
 
 
 async def run(settings: Settings) -> None:
-    """Run the collector until the process is asked to end (SIGTERM, SIGINT)."""
+    """Run the collector until the process is asked to end (SIGTERM, SIGINT).
+
+    Raises SettingsError, and Failure or StoreError where it cannot start; any other error is a bug.
+    """
     main = asyncio.current_task()
     assert main is not None
     loop = asyncio.get_running_loop()
@@ -93,14 +97,13 @@ async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSett
     broker, password = broker_access(settings)
     if isinstance(settings.broker, EmbeddedBroker):
         assert password is not None
-        await stack.enter_async_context(
-            embedded_broker(
-                host=broker.host,
-                port=broker.port,
-                password_file=password_file(settings),
-                collector_password=password,
-            )
+        embedded = embedded_broker(
+            host=broker.host, port=broker.port, password_file=password_file(settings), collector_password=password
         )
+        try:
+            await stack.enter_async_context(embedded)
+        except OSError as error:
+            raise _cannot_listen("broker", error) from error
     return broker, password
 
 
@@ -108,12 +111,25 @@ async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack)
     tls = None
     if settings.certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.load_cert_chain(settings.certificate, settings.key)
+        try:
+            tls.load_cert_chain(settings.certificate, settings.key)
+        except OSError as error:  # ssl.SSLError is one
+            files = f"{settings.certificate}, {settings.key}"
+            cure = "the files must be PEM, belong together, and be readable by the collector"
+            raise SettingsError(f"web.certificate and key: {error.strerror or error}: {files}\n  {cure}") from error
     runner = web.AppRunner(make_app(context), access_log=None)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+    except OSError as error:
+        raise _cannot_listen("web", error) from error
     log.info("page: http%s://%s:%s/", "s" if tls else "", settings.host, settings.port)
+
+
+def _cannot_listen(part: str, error: OSError) -> Failure:
+    cure = f"does another collector run? `ss -ltnp` shows who has the port; or choose another {part}.port"
+    return Failure(f"{part}.port: {error.strerror or error}\n  {cure}")
 
 
 async def _retention(settings: Settings, desk: PlateDesk, store: Store, thread: Executor) -> None:

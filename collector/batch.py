@@ -173,7 +173,6 @@ class Sinks:
                     judged = self._quality.judge(arrival.box.device, block)
                     frames += points.readings(arrival.box, block, judged)
                     latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
-                    self._counters["readings_total"] += len(block.at) * len(block.quantities)
                 if arrival.pack.events:
                     frames.append(points.events(arrival.box, arrival.pack))
             if frames:
@@ -182,6 +181,9 @@ class Sinks:
             self._quality.undo()
             raise
         self._quality.keep()
+        self._counters["readings_total"] += sum(
+            len(block.at) * len(block.quantities) for arrival in arrivals for block in arrival.pack.blocks
+        )
         return latest
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:

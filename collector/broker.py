@@ -14,6 +14,7 @@ from pathlib import Path
 
 from amqtt.broker import Broker
 from amqtt.contexts import Action, BaseContext
+from amqtt.errors import BrokerError
 from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
@@ -84,7 +85,10 @@ async def embedded_broker(*, host: str, port: int, password_file: Path, collecto
             },
         }
     )
-    await broker.start()
+    try:
+        await broker.start()
+    except BrokerError as error:
+        raise OSError(str(error.__cause__ or error)) from error
     try:
         yield
     finally:

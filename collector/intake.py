@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -16,10 +17,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.live import Live
+from collector.mqtt import make_client, why
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
 from edge_agent.contract.packs import MAX_PACK_BYTES
@@ -51,10 +52,10 @@ class Intake:
         thread: Executor,
         now: Callable[[], int],
     ) -> None:
-        """Sinks work in `thread`, which must be a single one."""
+        """Sinks work in `thread`, which must be a single one. Raises SettingsError for files of `broker.tls`."""
         self._thread = thread
         self._broker = broker
-        self._password = password
+        self._client = make_client(broker, password, client_id=broker.user)
         self._sinks = sinks
         self._live = live
         self._counters = counters
@@ -62,11 +63,12 @@ class Intake:
         self._waiting: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._store_down = False
+        self._unreachable = False
         self.connected = False
 
     async def run(self) -> None:
         """Subscribe, take batches, send receipts; reconnects by itself."""
-        with self._client() as client:
+        with self._connection() as client:
             pause = RETRY_S[0]
             while True:
                 await self._arrived.wait()
@@ -121,15 +123,13 @@ class Intake:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     @contextmanager
-    def _client(self) -> Iterator[mqtt.Client]:
-        loop = asyncio.get_running_loop()
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._broker.user, clean_session=True)
-        client.username_pw_set(self._broker.user, self._password)
-        if (tls := self._broker.tls) is not None:
-            client.tls_set(ca_certs=tls.ca, certfile=tls.certificate, keyfile=tls.key)
+    def _connection(self) -> Iterator[mqtt.Client]:
+        loop, client = asyncio.get_running_loop(), self._client
         client.reconnect_delay_set(1, 10)
         client.on_connect = lambda _c, _u, _f, reason, _p: self._on_connect(client, reason)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._on_disconnect(reason)
+        # paho calls this while it handles the error, and does not pass it on
+        client.on_connect_fail = lambda _c, _u: self._on_connect_fail(sys.exc_info()[1])
         client.on_message = lambda _c, _u, message: self._on_message(loop, message)
         client.connect_async(self._broker.host, self._broker.port, keepalive=30)
         client.loop_start()
@@ -143,8 +143,10 @@ class Intake:
 
     def _on_connect(self, client: mqtt.Client, reason: Any) -> None:
         if reason.is_failure:
-            log.error("broker: %s refused the collector: %s", self._broker.host, reason)
+            cure = "is its password the one of `collector enrol SETTINGS collector`?"
+            self._say_unreachable(f"{self._broker.host}:{self._broker.port} refused the collector ({reason}); {cure}")
             return
+        self._unreachable = False
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
         self.connected = True
         client.subscribe(ALL_UP, qos=1)
@@ -153,6 +155,14 @@ class Intake:
         if self.connected:
             log.warning("broker: connection lost (%s)", reason)
         self.connected = False
+
+    def _on_connect_fail(self, error: BaseException | None) -> None:
+        self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {why(error)}")
+
+    def _say_unreachable(self, text: str) -> None:
+        if not self._unreachable:
+            log.error("broker: %s; tried again until it works", text)
+        self._unreachable = True
 
     def _on_message(self, loop: asyncio.AbstractEventLoop, message: mqtt.MQTTMessage) -> None:
         if len(self._waiting) >= MAX_WAITING:

@@ -172,7 +172,9 @@ class Ledger:
                 db.execute(insert(LOST), lost_rows)
 
     def _lose(self, device: str, outbox: int, parts: list[tuple[int, int]], lost: Lost) -> list[dict[str, object]]:
-        kept = [LostRange(first=first, last=last, kind=lost.kind, reason=lost.reason[:200]) for first, last in parts]
+        kept = [
+            LostRange(first=first, last=last, kind=lost.kind[:16], reason=lost.reason[:200]) for first, last in parts
+        ]
         self._lost.setdefault((device, outbox), []).extend(kept)
         return [{"device": device, "outbox": outbox, **msgspec.structs.asdict(row)} for row in kept]
 

@@ -24,14 +24,22 @@ def now_ms() -> int:
 
 def database(settings: Settings) -> Engine:
     """The collector's relational database, made if it is missing."""
-    folder = Path(settings.state)
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+    return open_database(f"sqlite:///{_folder(settings) / 'collector.sqlite'}")
 
 
 def password_file(settings: Settings) -> Path:
     """The boxes' MQTT passwords."""
-    return Path(settings.state) / "boxes.passwords"
+    return _folder(settings) / "boxes.passwords"
+
+
+def _folder(settings: Settings) -> Path:
+    folder = Path(settings.state)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        cure = "it must be a folder that belongs to the user that runs the collector"
+        raise SettingsError(f"state: {error.strerror}: {error.filename}\n  {cure}") from error
+    return folder
 
 
 def fleet(settings: Settings) -> dict[str, Box]:
@@ -46,9 +54,8 @@ def broker_access(settings: Settings) -> tuple[BrokerSettings, str | None]:
     """Where the broker is and the collector's password for it; that of the embedded broker is made here."""
     if isinstance(settings.broker, BrokerSettings):
         return settings.broker, secret(settings.broker.password_file, "broker.password_file")
-    file = Path(settings.state) / "collector.password"
+    file = _folder(settings) / "collector.password"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.touch(mode=0o600)
         file.write_text(secrets.token_urlsafe(24))
     return BrokerSettings(host=settings.broker.host, port=settings.broker.port, user=COLLECTOR), file.read_text()

@@ -17,8 +17,9 @@ from typing import Any
 
 import msgspec
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
 
+from collector.errors import Failure
+from collector.mqtt import make_client, why
 from collector.settings import load
 from collector.state import broker_access, database, now_ms
 from collector.web.access import Access, Who
@@ -53,35 +54,61 @@ def run_tap(options: argparse.Namespace) -> int:
         who = Who(name=getpass.getuser(), role="operator")
         Access(database(settings)).record(who, "tap", {"reason": options.plates_because}, now=now_ms())
     broker, password = broker_access(settings)
-    waiting: queue.Queue[mqtt.MQTTMessage] = queue.Queue(1000)
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"{broker.user}-tap-{os.getpid()}")
-    client.username_pw_set(broker.user, password)
-    if broker.tls is not None:
-        client.tls_set(ca_certs=broker.tls.ca, certfile=broker.tls.certificate, keyfile=broker.tls.key)
-    client.on_connect = lambda c, *_: c.subscribe(ALL_UP)
+    at = f"{broker.host}:{broker.port}"
+    waiting: queue.Queue[mqtt.MQTTMessage | Failure] = queue.Queue(1000)
+
+    def on_connect(client: mqtt.Client, _userdata: object, _flags: object, reason: Any, _properties: object) -> None:
+        if reason.is_failure:
+            waiting.put(Failure(f"the broker at {at} refused us: {reason}\n  see broker.password_file"))
+        client.subscribe(ALL_UP)
+
+    client = make_client(broker, password, client_id=f"{broker.user}-tap-{os.getpid()}")
+    client.on_connect = on_connect
     client.on_message = lambda _c, _u, message: None if waiting.full() else waiting.put(message)
-    client.connect(broker.host, broker.port)
+    try:
+        client.connect(broker.host, broker.port)
+    except OSError as error:
+        raise Failure(f"cannot connect to the broker at {at}: {why(error)}\n  does the collector run?") from error
     client.loop_start()
     shown = 0
     try:
         while not options.count or shown < options.count:
             message = waiting.get()
-            topic = Topic.parse(message.topic)
-            if options.device in (None, topic.device) and options.kind in (None, topic.kind):
-                for line in lines(topic.kind, bytes(message.payload), masked=not options.plates_because):
-                    print(msgspec.json.encode({"device": topic.device, **line}).decode(), flush=True)
-                shown += 1
+            if isinstance(message, Failure):
+                raise message
+            shown += _show(message, options)
     except KeyboardInterrupt:
         pass
+    except BrokenPipeError:  # as `| head` ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         client.disconnect()
         client.loop_stop()
     return 0
 
 
+def _show(message: mqtt.MQTTMessage, options: argparse.Namespace) -> bool:
+    """Print a message that is asked for; tells whether it is."""
+    try:
+        topic = Topic.parse(message.topic)
+    except ValueError as error:
+        asked = options.device is None and options.kind is None
+        if asked:
+            print(msgspec.json.encode({"error": str(error)}).decode(), flush=True)
+        return asked
+    asked = options.device in (None, topic.device) and options.kind in (None, topic.kind)
+    if asked:
+        for line in lines(topic.kind, bytes(message.payload), masked=not options.plates_because):
+            print(msgspec.json.encode({"device": topic.device, **line}).decode(), flush=True)
+    return asked
+
+
 def run_decode(options: argparse.Namespace) -> int:
     """Print a captured payload; exit 1 if it is not one."""
-    payload = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
+    try:
+        payload = sys.stdin.buffer.read() if str(options.file) == "-" else options.file.read_bytes()
+    except OSError as error:
+        raise Failure(f"{options.file}: {error.strerror}") from error
     with suppress(ValueError):  # not hex: the bytes themselves
         payload = bytes.fromhex(payload.decode("ascii"))
     wrong = False
@@ -99,7 +126,9 @@ def lines(kind: str, payload: bytes, *, masked: bool) -> Iterator[dict[str, Any]
             return
         pack = decode_pack(kind, payload)
     except (PackError, msgspec.MsgspecError) as error:
-        yield {"kind": kind, "error": str(error), "payload": payload[:64].hex()}
+        unreadable = {"kind": kind, "error": str(error), "bytes": len(payload)}
+        # what cannot be read may still hold a plate
+        yield unreadable if masked and kind == "plates" else {**unreadable, "payload": payload[:64].hex()}
         return
     for event in _events(pack, masked=masked):
         yield {"outbox": pack.outbox, **event}
