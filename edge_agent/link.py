@@ -10,12 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
-
 from edge_agent.contract.topics import down, up
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
+from edge_agent.lean_paho import CallbackAPIVersion, mqtt
 from edge_agent.settings import BrokerSettings, TlsSettings
 
 RECONNECT_S = (1, 30)

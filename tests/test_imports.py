@@ -166,6 +166,11 @@ def test_a_station_or_access_point_loads_nothing_heavy(entry: str) -> None:
     assert answer.stdout.split() == []
 
 
+def test_the_agent_does_not_load_what_paho_never_uses_and_leaves_it_to_others() -> None:
+    code = "import sys, edge_agent.link; assert 'email' not in sys.modules; import urllib.request as r; r.urlopen"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_no_module_is_longer_than_three_hundred_lines() -> None:
     files = [*MODULES.values(), *(ROOT / "scripts").rglob("*.py")]
     assert [file.name for file in files if len(file.read_text().splitlines()) > MAX_LINES] == []
