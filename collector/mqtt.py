@@ -37,8 +37,8 @@ def why(error: BaseException | None) -> str:
     """What keeps a connection from being made, and what to look at."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate does not satisfy broker.tls.ca ({error.verify_message})"
-    if isinstance(error, ssl.SSLError):
-        return f"no TLS ({error.reason}); is it the port for TLS, 8883 as a rule?"
+    if isinstance(error, ssl.SSLError | ConnectionResetError):  # a port without TLS hangs up during the handshake
+        return f"no TLS ({error.strerror}); is it the port for TLS, 8883 as a rule?"
     if isinstance(error, socket.gaierror):
         return f"the name is not known here ({error.strerror})"
     return str(getattr(error, "strerror", None) or error)
