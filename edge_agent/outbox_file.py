@@ -36,7 +36,7 @@ def open_file(path: Path, max_bytes: int) -> sqlite3.Connection:
 
     Raises OSError or sqlite3.OperationalError where the disk is full or may not be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # plates are personal data
     try:
         return _connect(path, max_bytes)
     except sqlite3.DatabaseError as error:

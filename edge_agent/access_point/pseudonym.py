@@ -57,7 +57,7 @@ class Pseudonyms:
         try:
             self._file.unlink(missing_ok=True)  # yesterday's key goes even if today's cannot be kept
             new.unlink(missing_ok=True)
-            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             new.touch(mode=0o600, exist_ok=False)
             new.write_text(f"{day} {key.hex()}\n")
             new.replace(self._file)
