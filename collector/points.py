@@ -32,6 +32,8 @@ Column = NDArray[Any] | list[str | None]
 """One field of many points: float64 (NaN: absent), int64, bool, uint8 codes (0: absent) or text (None: absent)."""
 
 PLATES, WIFI, HEALTH = "plates", "wifi", "health"
+NAMING = frozenset({"plate", "raw"})
+"""Fields of plates that tell which vehicle it was."""
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, eq=False):

@@ -15,6 +15,9 @@ from edge_agent.contract.yaml_nodes import read_yaml
 
 FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+StoreName = Annotated[str, Meta(pattern=r'^[^"\\\n]{1,64}$')]
+"""Of a bucket or database; without what ends a name in a query."""
+_APART = "{} must not be {}: whoever reads the one could read the other; left out, plates are written without text"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -68,17 +71,32 @@ class Influx2Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag=
 
     url: str
     org: str
-    bucket: str
+    bucket: StoreName
+    plates_bucket: StoreName | None = None
+    """Bucket for plates: environmental officers who read `bucket` must have no right to this one. Left out,
+    plates go to `bucket` as what passed when, without the texts that tell which vehicle it was."""
     token_file: FilePath
+    """Its token reads and writes in both buckets."""
+
+    def __post_init__(self) -> None:
+        if self.plates_bucket == self.bucket:
+            raise ValueError(_APART.format("plates_bucket", "bucket"))
 
 
 class Influx1Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx1"):
     """InfluxDB 1.x."""
 
     url: str
-    database: str
+    database: StoreName
+    plates_database: StoreName | None = None
+    """Database for plates: environmental officers who read `database` must have no right to this one. Left out,
+    plates go to `database` as what passed when, without the texts that tell which vehicle it was."""
     user: str | None = None
     password_file: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        if self.plates_database == self.database:
+            raise ValueError(_APART.format("plates_database", "database"))
 
 
 class WebSettings(_Strict, frozen=True, kw_only=True):

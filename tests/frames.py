@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from collector.points import Frame
+from collector.stores import Series
 from edge_agent.contract.device import Box, Position
 
 T0 = 1_780_000_000_000
@@ -54,3 +55,8 @@ def plates(*texts: str, camera: str = "cam-01", at: int = T0) -> Frame:
             "rendered": np.full(n, False),
         },
     )
+
+
+def series(quantity: str = "pm2_5", station: str = "air-01") -> Series:
+    """All of one quantity of an air station."""
+    return Series(measurement="air", station=station, quantity=quantity, start=0, stop=4_000_000_000_000)

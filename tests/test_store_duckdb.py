@@ -13,13 +13,11 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
-from frames import MINUTE, T0, air, plates
+from frames import MINUTE, T0, air, plates, series
 
 from collector.points import Frame
-from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, Series, StoreError, buckets
+from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, StoreError, buckets
 from collector.stores.duckdb import DuckStore
-
-FOREVER = 4_000_000_000_000
 
 
 @pytest.fixture
@@ -27,10 +25,6 @@ def store(tmp_path: Path):
     store = DuckStore(tmp_path / "points.duckdb")
     yield store
     store.close()
-
-
-def series(quantity: str = "pm2_5", station: str = "air-01") -> Series:
-    return Series(measurement="air", station=station, quantity=quantity, start=0, stop=FOREVER)
 
 
 def rows(store: DuckStore, sql: str) -> list:

@@ -1,28 +1,25 @@
-"""InfluxDB stores: against influxd 1.6.7, VictoriaMetrics, and canned answers of a 2.x server."""
+"""The store for InfluxDB 1.x against a real influxd 1.6.7; lines."""
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import urllib3
-from frames import MINUTE, T0, air, plates
-from servers import Server, free_port, influxd, victoria_metrics
+from frames import MINUTE, T0, air, plates, series
+from servers import Server, free_port, influxd
 
 from collector.points import Frame
-from collector.stores import LatestRow, ReadingRow, RejectedError, Series, Store, StoreError
+from collector.settings import SettingsError, load
+from collector.stores import ReadingRow, RejectedError, Store, StoreError
 from collector.stores.duckdb import DuckStore
-from collector.stores.influx import Influx2Store
 from collector.stores.influx1 import Influx1Store
 from collector.stores.lines import lines
+from collector.stores.opening import open_store
 
-FOREVER = 4_000_000_000_000
 NASTY = ['say "hi"', "a\\b", "trailing\\", "a,b=c d", "Đ ü 漢", "'; DROP MEASUREMENT plates", "#hash"]
 
 
@@ -34,24 +31,26 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def store(server: Server, request: pytest.FixtureRequest) -> Iterator[Influx1Store]:
-    store = Influx1Store(url=server.url, database=request.node.originalname)
+    name = request.node.originalname
+    store = Influx1Store(url=server.url, database=name, plates_database=f"{name}_plates")
     yield store
     store.close()
 
 
-def series(quantity: str = "pm2_5", station: str = "air-01") -> Series:
-    return Series(measurement="air", station=station, quantity=quantity, start=0, stop=FOREVER)
-
-
-def points(server: Server, database: str, measurement: str) -> list[dict[str, object]]:
+def points(server: Server, database: str, measurement: str) -> list[dict[str, Any]]:
     """What the server itself says that it holds, in order of time; with the tags, without absent fields."""
-    asked = {"db": database, "epoch": "ns", "q": f'SELECT * FROM "{measurement}" ORDER BY time'}
-    (result,) = urllib3.request("POST", f"{server.url}/query", fields=asked).json()["results"]
+    answer = ask(server, f'SELECT * FROM "{measurement}" ORDER BY time', database)
     return [
         {name: value for name, value in zip(found["columns"], values, strict=True) if value is not None}
-        for found in result.get("series", ())
+        for found in answer["results"][0].get("series", ())
         for values in found["values"]
     ]
+
+
+def ask(server: Server, influxql: str, database: str = "", user: str = "admin") -> Any:
+    """The server's answer; the password of every user is `right`."""
+    headers, fields = urllib3.make_headers(basic_auth=f"{user}:right"), {"db": database, "epoch": "ns", "q": influxql}
+    return urllib3.request("POST", f"{server.url}/query", fields=fields, headers=headers).json()
 
 
 def test_lines_hold_types_nanoseconds_and_only_what_is_there():
@@ -111,15 +110,76 @@ def test_writing_again_changes_nothing_and_other_fields_merge(store: Influx1Stor
     ]
 
 
-def test_text_and_events_of_one_millisecond(store: Influx1Store, server: Server):
-    store.write([plates(*NASTY), plates("51A00001", camera="cam-02", at=T0 + 5)])
+def test_plates_have_a_place_of_their_own(store: Influx1Store, server: Server):
+    database = "test_plates_have_a_place_of_their_own"
+    store.write([plates(*NASTY), air(pm2_5=[1], pm2_5_flag=[1]), plates("51A00001", camera="cam-02", at=T0 + 5)])
     store.write([plates(*NASTY)])
-    found = points(server, "test_text_and_events_of_one_millisecond", "plates")
+    assert points(server, database, "plates") == []
+    assert len(points(server, database, "air")) == 1
+    found = points(server, f"{database}_plates", "plates")
     assert [row["plate"] for row in found] == [*NASTY, "51A00001"]
     assert [row["time"] for row in found] == [*(T0 * 10**6 + 1000 * i for i in range(len(NASTY))), (T0 + 5) * 10**6]
     assert found[-1].items() >= {"camera": "cam-02", "site": "an-thoi", "confidence": 0.75, "valid": True}.items()
+    assert points(server, f"{database}_plates", "air") == []
+
+
+def test_without_a_place_of_their_own_plates_are_written_without_text(store: Influx1Store, server: Server):
+    database = "test_without_a_place_of_their_own_plates_are_written_without_text"
+    frame = plates("51A00001", "51A00002")
+    Influx1Store(url=server.url, database=database).write([frame])
+    found = points(server, database, "plates")
+    assert [row["time"] for row in found] == [T0 * 10**6, T0 * 10**6 + 1000]
+    assert found[0].keys() == {"time", *frame.tags, *frame.fields} - {"plate", "raw"}
+    assert "51a0000" not in str(found).lower()
+
+    store.write([plates("51A00003")])  # the settings name a place from now on
+    store.forget("plates", T0 + 1)
+    assert points(server, database, "plates") == points(server, f"{database}_plates", "plates") == []
+
+
+def test_retention_leaves_what_is_younger(store: Influx1Store, server: Server):
+    store.write([plates("51A00001"), plates("51A00002", at=T0 + 5), air(pm2_5=[1], pm2_5_flag=[1])])
     store.forget("plates", T0 + 5)
-    assert points(server, "test_text_and_events_of_one_millisecond", "plates") == found[-1:]
+    assert [row["plate"] for row in points(server, f"{store._database}_plates", "plates")] == ["51A00002"]
+    assert len(store.readings(series())) == 1
+
+
+def test_an_officer_s_user_reads_air_and_no_plate(tmp_path: Path):
+    secret, file = tmp_path / "secret", tmp_path / "collector.yaml"
+    secret.write_text("right\n")
+    with influxd(tmp_path, auth=True) as server:
+        ask(server, "CREATE USER admin WITH PASSWORD 'right' WITH ALL PRIVILEGES")
+        file.write_text(
+            f"state: {tmp_path}\nfleet: {tmp_path}\nplates: {{keep_days: 1, keep_hit_days: 1}}\n"
+            f"store: {{kind: influx1, url: '{server.url}', database: island, plates_database: police, "
+            f"user: admin, password_file: {secret}}}\n"
+        )
+        store = open_store(load(file).store, tmp_path)
+        store.write([air(pm2_5=[1], pm2_5_flag=[1]), plates("51A00001")])
+        store.close()
+        ask(server, "CREATE USER officer WITH PASSWORD 'right'; GRANT READ ON island TO officer")
+        everything = [ask(server, "SELECT * FROM /.*/", place, "officer") for place in ("island", "police")]
+        everything.append(ask(server, 'SELECT * FROM "police"."autogen"."plates"', "island", "officer"))
+        assert [found["name"] for found in everything[0]["results"][0]["series"]] == ["air"]
+        assert ["not authorized" in found.get("error", "") for found in everything] == [False, True, True]
+        assert "51A00001" in str(ask(server, "SELECT * FROM plates", "police"))
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "kind: influx1, database: island, plates_database",
+        "kind: influx2, org: o, token_file: t, bucket: island, plates_bucket",
+    ],
+)
+def test_one_place_for_both_is_refused(tmp_path: Path, store: str):
+    file = tmp_path / "collector.yaml"
+    text = "state: s\nfleet: f\nplates: {keep_days: 1, keep_hit_days: 1}\nstore: {url: 'http://x', %s: %s}\n"
+    file.write_text(text % (store, "police"))
+    load(file)
+    file.write_text(text % (store, "island"))
+    with pytest.raises(SettingsError, match="whoever reads the one could read the other"):
+        load(file)
 
 
 def test_the_same_answers_as_the_embedded_store(store: Influx1Store, tmp_path: Path):
@@ -194,143 +254,3 @@ def test_user_and_password(tmp_path: Path):
 
 def test_a_database_that_holds_nothing_yet(store: Influx1Store):
     assert store.readings(series()) == store.latest(0) == []
-
-
-def test_victoria_metrics_takes_the_client_s_writes(tmp_path: Path):
-    with victoria_metrics(tmp_path) as server:
-        store = Influx2Store(url=server.url, token="t", org="island", bucket="island")
-        store.write([air(pm2_5=[10.5, None, 12], pm2_5_flag=[1, 9, 3]), plates("51A00001")])
-        store.write([air("air-02", first=i * 1000, pm2_5=[1.0] * 1000, pm2_5_flag=[1] * 1000) for i in range(12)])
-        store.close()
-        http = urllib3.PoolManager()
-        http.request("GET", f"{server.url}/internal/force_flush")
-        answer = http.request("GET", f"{server.url}/api/v1/export", fields={"match[]": '{__name__!=""}'})
-        found = {}
-        for line in answer.data.splitlines():
-            metric = json.loads(line)
-            names = metric["metric"]
-            found[names["__name__"], names.get("station", names.get("camera"))] = metric
-    assert found["air_pm2_5", "air-01"]["values"] == [10.5, 12]
-    assert found["air_pm2_5", "air-01"]["timestamps"] == [T0, T0 + 2 * MINUTE]
-    assert found["air_pm2_5_flag", "air-01"]["values"] == [1, 9, 3]
-    assert len(found["air_pm2_5", "air-02"]["values"]) == 12_000
-    assert found["plates_confidence", "cam-01"]["values"] == [0.75]
-    assert found["plates_plate", "cam-01"]["values"] == [0]  # it keeps no text
-
-
-class Answering(BaseHTTPRequestHandler):
-    """Speaks as InfluxDB 2.x does: what it is asked is kept, what it answers is set by the test."""
-
-    asked: ClassVar[list[tuple[str, str]]] = []
-    answers: ClassVar[dict[str, tuple[int, str, str]]] = {}
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
-        self.asked.append((self.path, body))
-        status, kind, text = self.answers[self.path.split("?")[0]]
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def influx2() -> Iterator[Influx2Store]:
-    Answering.asked.clear()
-    Answering.answers.clear()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    store = Influx2Store(url=f"http://127.0.0.1:{server.server_port}", token="t", org="island", bucket="bucket")
-    yield store
-    store.close()
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
-
-
-def answer_csv(*columns: tuple[str, str, list[str]]) -> None:
-    """Annotated CSV with the columns (name, type, values)."""
-    rows = [
-        ["#datatype", "string", "long", *(kind for _, kind, _ in columns)],
-        ["#group", "false", "false", *("false" for _ in columns)],
-        ["#default", "_result", "", *("" for _ in columns)],
-        ["", "result", "table", *(name for name, _, _ in columns)],
-        *(["", "", "0", *values] for values in zip(*(values for _, _, values in columns), strict=True)),
-    ]
-    text = "\r\n".join(",".join(row) for row in rows) + "\r\n\r\n"
-    Answering.answers["/api/v2/query"] = (200, "text/csv; charset=utf-8", text)
-
-
-TIME = "dateTime:RFC3339"
-
-
-def test_flux_readings(influx2: Influx2Store):
-    answer_csv(
-        ("_time", TIME, ["2026-05-28T20:26:40Z", "2026-05-28T20:27:40Z"]),
-        ("pm2_5", "double", ["10.5", ""]),
-        ("pm2_5_flag", "long", ["1", "9"]),
-    )
-    assert influx2.readings(series()) == [
-        ReadingRow(at=T0, value=10.5, flag=1),
-        ReadingRow(at=T0 + MINUTE, value=None, flag=9, n=0),
-    ]
-    flux = json.loads(Answering.asked[0][1])["query"]
-    assert 'r.station == "air-01"' in flux
-    assert influx2.readings(series(station='" or true')) == []
-    assert len(Answering.asked) == 1
-    assert [row.value for row in influx2.readings(series(), 60 * MINUTE)] == [10.5]
-
-
-def test_flux_latest_joins_the_fields_of_one_time(influx2: Influx2Store):
-    answer_csv(
-        (
-            "_time",
-            TIME,
-            ["2026-05-28T20:26:40Z", "2026-05-28T20:27:40Z", "2026-05-28T20:26:40Z", "2026-05-28T20:26:40Z"],
-        ),
-        ("_value", "double", ["10.5", "9", "80", "1"]),
-        ("_field", "string", ["pm2_5", "pm2_5_flag", "humidity", "humidity_flag"]),
-        ("_measurement", "string", ["air"] * 4),
-        ("site", "string", ["duong-dong"] * 4),
-        ("station", "string", ["air-01"] * 4),
-    )
-    known = {"measurement": "air", "station": "air-01", "site": "duong-dong"}
-    assert influx2.latest(0) == [
-        LatestRow(**known, quantity="humidity", at=T0, value=80, flag=1),
-        LatestRow(**known, quantity="pm2_5", at=T0 + MINUTE, value=None, flag=9),
-    ]
-
-
-def test_deletion(influx2: Influx2Store):
-    Answering.answers["/api/v2/delete"] = (204, "text/plain", "")
-    influx2.forget("plates", T0)
-    path, body = Answering.asked[-1]
-    assert "bucket=bucket" in path
-    assert json.loads(body)["predicate"] == '_measurement="plates"'
-    assert json.loads(body)["stop"].startswith("2026-05-28T20:26:40")
-
-
-def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
-    said = {"code": "invalid", "message": "unable to parse line: missing field value", "line": 2}
-    Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
-    with pytest.raises(RejectedError, match=r"400: unable to parse.*line 2 is 'air,.*pm2_5=2\.0") as failed:
-        influx2.write([air(pm2_5=[1, 2])])
-    assert f"{T0 + MINUTE}000000" in str(failed.value)
-    Answering.answers["/api/v2/write"] = (
-        401,
-        "application/json",
-        '{"code":"unauthorized","message":"unauthorized access"}',
-    )
-    with pytest.raises(StoreError, match="401: unauthorized access; check user or token") as failed:
-        influx2.write([air(pm2_5=[1])])
-    assert not isinstance(failed.value, RejectedError)
-    Answering.answers["/api/v2/write"] = (503, "text/plain", "no room")
-    with pytest.raises(StoreError, match="503: no room"):
-        influx2.write([air(pm2_5=[1])])
-    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
-    influx2.write([air(pm2_5=[1])])

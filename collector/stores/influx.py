@@ -3,6 +3,9 @@
 Every write waits for the server's answer: the client's default batching drops data after five tries with only a line
 in the log. InfluxDB merges fields of the same series and time, so a redelivery changes nothing.
 
+Environmental officers ask the server themselves and must never see a plate. The server's rights are by bucket (in 1.x
+by database), so plates stand in one of their own; where none is named, what tells which vehicle it was is not written.
+
 Checked against a real VictoriaMetrics 1.79: writing, with what it makes of it (text is 0 there, every number a float,
 and milliseconds, so that two plate reads of one millisecond are one). Queries and deletion are
 checked with the real client against canned answers of a 2.x server only: none was at hand.
@@ -14,14 +17,16 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 from influxdb_client import InfluxDBClient
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.client.write_api import SYNCHRONOUS
 from urllib3.exceptions import HTTPError
 
-from collector.points import Frame
+from collector.points import NAMING, PLATES, Frame
 from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, buckets
 from collector.stores.lines import lines
 from edge_agent.contract.quantities import BY_NAME, MEDIA
@@ -36,23 +41,25 @@ T = TypeVar("T")
 
 
 class Influx2Store:
-    """A bucket of an InfluxDB 2.x server. See `Store`."""
+    """A bucket of an InfluxDB 2.x server, and one for plates. See `Store`."""
 
-    def __init__(self, *, url: str, token: str, org: str, bucket: str) -> None:
-        self._url, self._bucket, self._org = url, bucket, org
+    def __init__(self, *, url: str, token: str, org: str, bucket: str, plates_bucket: str | None = None) -> None:
+        self._url, self._org = url, org
+        self._bucket, self._plates_bucket = bucket, plates_bucket
         self._client = InfluxDBClient(url=url, token=token, org=org, timeout=TIMEOUT_S * 1000)
         self._writes = self._client.write_api(write_options=SYNCHRONOUS)
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        for body in bodies(frames):
-            self._say(lambda body=body: self._writes.write(self._bucket, self._org, body), body)  # type: ignore[misc]
+        for bucket, body in requests(frames, self._bucket, self._plates_bucket):
+            self._say(partial(self._writes.write, bucket, self._org, body), body)
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points."""
         delete = self._client.delete_api().delete
         start, stop = datetime(1970, 1, 1, tzinfo=UTC), datetime.fromtimestamp(before / 1000, UTC)
-        self._say(lambda: delete(start, stop, f'_measurement="{measurement}"', bucket=self._bucket, org=self._org))
+        for bucket in places(measurement, self._bucket, self._plates_bucket):
+            self._say(partial(delete, start, stop, f'_measurement="{measurement}"', bucket, self._org))
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Give samples or buckets; these are made here, from all samples."""
@@ -152,14 +159,35 @@ def newest(rows: Sequence[LatestRow]) -> list[LatestRow]:
     return [found[key] for key in sorted(found)]
 
 
-def bodies(frames: Sequence[Frame]) -> Iterator[bytes]:
-    """The frames in line protocol, as requests of a bounded size. Raises RejectedError."""
+def requests(frames: Sequence[Frame], common: str, plates: str | None) -> Iterator[tuple[str, bytes]]:
+    """The frames in line protocol, as requests of a bounded size: the bucket or database of each, and its body.
+
+    Plates go to `plates`; if it is None, to `common` without what tells which vehicle it was. Raises RejectedError.
+    """
+    rendered: dict[str, list[str]] = {common: []}
     try:
-        rendered = [line for frame in frames for line in lines(frame)]
+        for frame in frames:
+            if frame.measurement != PLATES:
+                rendered[common] += lines(frame)
+            elif plates is None:
+                rendered[common] += lines(_nameless(frame))
+            else:
+                rendered.setdefault(plates, []).extend(lines(frame))
     except ValueError as error:
         raise RejectedError(f"cannot be written as line protocol: {error}") from error
-    for i in range(0, len(rendered), LINES_A_REQUEST):
-        yield "\n".join(rendered[i : i + LINES_A_REQUEST]).encode()
+    for place, part in rendered.items():
+        for i in range(0, len(part), LINES_A_REQUEST):
+            yield place, "\n".join(part[i : i + LINES_A_REQUEST]).encode()
+
+
+def _nameless(frame: Frame) -> Frame:
+    fields = {name: column for name, column in frame.fields.items() if name not in NAMING}
+    return msgspec.structs.replace(frame, fields=fields)
+
+
+def places(measurement: str, common: str, plates: str | None) -> list[str]:
+    """Where points of a measurement may stand: plates also where they went before they had a place of their own."""
+    return [common, plates] if plates is not None and measurement == PLATES else [common]
 
 
 def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b"") -> StoreError:

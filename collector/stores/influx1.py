@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 from urllib3.exceptions import HTTPError
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, buckets
-from collector.stores.influx import PLAIN, TIMEOUT_S, bodies, latest_row, newest, refusal, sample
+from collector.stores.influx import PLAIN, TIMEOUT_S, latest_row, newest, places, refusal, requests, sample
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 _MISSING = "database not found"
@@ -20,27 +21,37 @@ _MISSING = "database not found"
 
 
 class Influx1Store:
-    """A database of an InfluxDB 1.x server, made if it is missing. See `Store`."""
+    """A database of an InfluxDB 1.x server, and one for plates; made if they are missing. See `Store`."""
 
-    def __init__(self, *, url: str, database: str, user: str | None = None, password: str | None = None) -> None:
-        self._url, self._database = url.rstrip("/"), database
-        headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
-        self._http = urllib3.PoolManager(headers=headers, timeout=TIMEOUT_S, retries=False)
+    def __init__(
+        self,
+        *,
+        url: str,
+        database: str,
+        plates_database: str | None = None,
+        user: str | None = None,
+        password: str | None = None,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._database, self._plates_database = database, plates_database
+        self._headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
+        self._http = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        for body in bodies(frames):
+        for database, body in requests(frames, self._database, self._plates_database):
             try:
-                self._say("/write", {"db": self._database, "precision": "ns"}, body)
+                self._write(database, body)
             except StoreError as error:
                 if _MISSING not in str(error):
                     raise
-                self._ask(f'CREATE DATABASE "{self._database}"')
-                self._say("/write", {"db": self._database, "precision": "ns"}, body)
+                self._ask(f'CREATE DATABASE "{database}"', database)
+                self._write(database, body)
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points."""
-        self._ask(f'DELETE FROM "{measurement}" WHERE time < {before:d}ms')
+        for database in places(measurement, self._database, self._plates_database):
+            self._ask(f'DELETE FROM "{measurement}" WHERE time < {before:d}ms', database)
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Give samples or buckets; these are made here, from all samples."""
@@ -84,9 +95,10 @@ class Influx1Store:
         (found,) = self._ask("SHOW FIELD KEYS")
         return ((r["measurement"], r["fieldKey"]) for r in found)
 
-    def _ask(self, influxql: str) -> list[list[dict[str, Any]]]:
+    def _ask(self, influxql: str, database: str | None = None) -> list[list[dict[str, Any]]]:
         """The rows of each statement's answer, with their tags and the measurement."""
-        answer = json.loads(self._say("/query", {"db": self._database, "epoch": "ms", "q": influxql}))
+        asked = {"db": database or self._database, "epoch": "ms", "q": influxql}
+        answer = json.loads(self._say("/query", urlencode(asked).encode(), "application/x-www-form-urlencoded"))
         statements = []
         for result in answer["results"]:
             if _MISSING not in result.get("error", _MISSING):
@@ -100,13 +112,13 @@ class Influx1Store:
             )
         return statements
 
-    def _say(self, path: str, parameters: dict[str, str], body: bytes = b"") -> bytes:
+    def _write(self, database: str, body: bytes) -> None:
+        self._say(f"/write?{urlencode({'db': database, 'precision': 'ns'})}", body, "text/plain; charset=utf-8")
+
+    def _say(self, path: str, body: bytes, kind: str) -> bytes:
+        headers = {**self._headers, "Content-Type": kind}
         try:
-            if path == "/query":
-                response = self._http.request("POST", self._url + path, fields=parameters, encode_multipart=False)
-            else:
-                query = "&".join(f"{name}={value}" for name, value in parameters.items())
-                response = self._http.request("POST", f"{self._url}{path}?{query}", body=body)
+            response = self._http.request("POST", self._url + path, body=body, headers=headers)
         except HTTPError as error:
             raise StoreError(f"{self._url} does not answer: {error}") from error
         if response.status >= 300:

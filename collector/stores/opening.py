@@ -18,8 +18,20 @@ def open_store(settings: DuckDbSettings | Influx2Settings | Influx1Settings, sta
         from collector.stores.influx import Influx2Store
 
         token = secret(settings.token_file, "store.token_file")
-        return Influx2Store(url=settings.url, org=settings.org, bucket=settings.bucket, token=token or "")
+        return Influx2Store(
+            url=settings.url,
+            org=settings.org,
+            bucket=settings.bucket,
+            plates_bucket=settings.plates_bucket,
+            token=token or "",
+        )
     from collector.stores.influx1 import Influx1Store
 
     password = secret(settings.password_file, "store.password_file")
-    return Influx1Store(url=settings.url, database=settings.database, user=settings.user, password=password)
+    return Influx1Store(
+        url=settings.url,
+        database=settings.database,
+        plates_database=settings.plates_database,
+        user=settings.user,
+        password=password,
+    )

@@ -1,0 +1,189 @@
+"""The store for InfluxDB 2.x: its real client against VictoriaMetrics, and against canned answers of a 2.x server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import urllib3
+from frames import MINUTE, T0, air, plates, series
+from servers import victoria_metrics
+
+from collector.stores import LatestRow, ReadingRow, RejectedError, StoreError
+from collector.stores.influx import Influx2Store
+
+
+def test_victoria_metrics_takes_the_client_s_writes(tmp_path: Path):
+    with victoria_metrics(tmp_path) as server:
+        store = Influx2Store(url=server.url, token="t", org="island", bucket="island", plates_bucket="police")
+        store.write([air(pm2_5=[10.5, None, 12], pm2_5_flag=[1, 9, 3]), plates("51A00001")])
+        store.write([air("air-02", first=i * 1000, pm2_5=[1.0] * 1000, pm2_5_flag=[1] * 1000) for i in range(12)])
+        store.close()
+        http = urllib3.PoolManager()
+        http.request("GET", f"{server.url}/internal/force_flush")
+        answer = http.request("GET", f"{server.url}/api/v1/export", fields={"match[]": '{__name__!=""}'})
+        found = {}
+        for line in answer.data.splitlines():
+            metric = json.loads(line)
+            names = metric["metric"]
+            found[names["__name__"], names.get("station", names.get("camera"))] = metric
+    assert found["air_pm2_5", "air-01"]["values"] == [10.5, 12]
+    assert found["air_pm2_5", "air-01"]["timestamps"] == [T0, T0 + 2 * MINUTE]
+    assert found["air_pm2_5_flag", "air-01"]["values"] == [1, 9, 3]
+    assert len(found["air_pm2_5", "air-02"]["values"]) == 12_000
+    assert found["plates_confidence", "cam-01"]["values"] == [0.75]
+    assert found["plates_plate", "cam-01"]["values"] == [0]  # it knows no buckets and keeps no text
+
+
+class Answering(BaseHTTPRequestHandler):
+    """Speaks as InfluxDB 2.x does: what it is asked is kept, what it answers is set by the test."""
+
+    asked: ClassVar[list[tuple[str, str]]] = []
+    answers: ClassVar[dict[str, tuple[int, str, str]]] = {}
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        self.asked.append((self.path, body))
+        status, kind, text = self.answers[self.path.split("?")[0]]
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def influx2() -> Iterator[Influx2Store]:
+    Answering.asked.clear()
+    Answering.answers.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    store = Influx2Store(url=f"http://127.0.0.1:{server.server_port}", token="t", org="island", bucket="bucket")
+    yield store
+    store.close()
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def answer_csv(*columns: tuple[str, str, list[str]]) -> None:
+    """Annotated CSV with the columns (name, type, values)."""
+    rows = [
+        ["#datatype", "string", "long", *(kind for _, kind, _ in columns)],
+        ["#group", "false", "false", *("false" for _ in columns)],
+        ["#default", "_result", "", *("" for _ in columns)],
+        ["", "result", "table", *(name for name, _, _ in columns)],
+        *(["", "", "0", *values] for values in zip(*(values for _, _, values in columns), strict=True)),
+    ]
+    text = "\r\n".join(",".join(row) for row in rows) + "\r\n\r\n"
+    Answering.answers["/api/v2/query"] = (200, "text/csv; charset=utf-8", text)
+
+
+TIME = "dateTime:RFC3339"
+
+
+def test_flux_readings(influx2: Influx2Store):
+    answer_csv(
+        ("_time", TIME, ["2026-05-28T20:26:40Z", "2026-05-28T20:27:40Z"]),
+        ("pm2_5", "double", ["10.5", ""]),
+        ("pm2_5_flag", "long", ["1", "9"]),
+    )
+    assert influx2.readings(series()) == [
+        ReadingRow(at=T0, value=10.5, flag=1),
+        ReadingRow(at=T0 + MINUTE, value=None, flag=9, n=0),
+    ]
+    flux = json.loads(Answering.asked[0][1])["query"]
+    assert 'r.station == "air-01"' in flux
+    assert influx2.readings(series(station='" or true')) == []
+    assert len(Answering.asked) == 1
+    assert [row.value for row in influx2.readings(series(), 60 * MINUTE)] == [10.5]
+
+
+def test_flux_latest_joins_the_fields_of_one_time(influx2: Influx2Store):
+    answer_csv(
+        (
+            "_time",
+            TIME,
+            ["2026-05-28T20:26:40Z", "2026-05-28T20:27:40Z", "2026-05-28T20:26:40Z", "2026-05-28T20:26:40Z"],
+        ),
+        ("_value", "double", ["10.5", "9", "80", "1"]),
+        ("_field", "string", ["pm2_5", "pm2_5_flag", "humidity", "humidity_flag"]),
+        ("_measurement", "string", ["air"] * 4),
+        ("site", "string", ["duong-dong"] * 4),
+        ("station", "string", ["air-01"] * 4),
+    )
+    known = {"measurement": "air", "station": "air-01", "site": "duong-dong"}
+    assert influx2.latest(0) == [
+        LatestRow(**known, quantity="humidity", at=T0, value=80, flag=1),
+        LatestRow(**known, quantity="pm2_5", at=T0 + MINUTE, value=None, flag=9),
+    ]
+
+
+def buckets_written() -> dict[str, str]:
+    """Bucket: the lines that went there since the last look."""
+    written = {parse_qs(urlsplit(path).query)["bucket"][0]: body for path, body in Answering.asked}
+    Answering.asked.clear()
+    return written
+
+
+def test_plates_go_to_their_own_bucket_or_without_text(influx2: Influx2Store):
+    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
+    frames = [plates("51A00001"), air(pm2_5=[1]), plates("51A00002", at=T0 + 1)]
+    influx2.write(frames)
+    written = buckets_written()
+    assert written.keys() == {"bucket"}
+    assert written["bucket"].count("plates,camera=cam-01,site=an-thoi confidence=0.75,") == 2
+    assert "51a0000" not in written["bucket"].lower()
+    influx2._plates_bucket = "police"
+    influx2.write(frames)
+    written = buckets_written()
+    assert written["bucket"].startswith("air,") and written["bucket"].count("\n") == 0
+    assert [line.split(",")[2] for line in written["police"].splitlines()] == [
+        'site=an-thoi plate="51A00001"',
+        'site=an-thoi plate="51A00002"',
+    ]
+
+
+def test_deletion_goes_wherever_plates_may_stand(influx2: Influx2Store):
+    Answering.answers["/api/v2/delete"] = (204, "text/plain", "")
+    influx2.forget("plates", T0)
+    ((bucket, asked),) = buckets_written().items()
+    assert bucket == "bucket"
+    assert json.loads(asked)["predicate"] == '_measurement="plates"'
+    assert json.loads(asked)["stop"].startswith("2026-05-28T20:26:40")
+    influx2._plates_bucket = "police"
+    influx2.forget("plates", T0)
+    assert buckets_written() == {"bucket": asked, "police": asked}
+    influx2.forget("air", T0)
+    assert buckets_written().keys() == {"bucket"}
+
+
+def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
+    said = {"code": "invalid", "message": "unable to parse line: missing field value", "line": 2}
+    Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
+    with pytest.raises(RejectedError, match=r"400: unable to parse.*line 2 is 'air,.*pm2_5=2\.0") as failed:
+        influx2.write([air(pm2_5=[1, 2])])
+    assert f"{T0 + MINUTE}000000" in str(failed.value)
+    Answering.answers["/api/v2/write"] = (
+        401,
+        "application/json",
+        '{"code":"unauthorized","message":"unauthorized access"}',
+    )
+    with pytest.raises(StoreError, match="401: unauthorized access; check user or token") as failed:
+        influx2.write([air(pm2_5=[1])])
+    assert not isinstance(failed.value, RejectedError)
+    Answering.answers["/api/v2/write"] = (503, "text/plain", "no room")
+    with pytest.raises(StoreError, match="503: no room"):
+        influx2.write([air(pm2_5=[1])])
+    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
+    influx2.write([air(pm2_5=[1])])
