@@ -65,6 +65,12 @@ class Intake:
         self._store_down = False
         self._unreachable = False
         self.connected = False
+        """Whether the broker passes on what the boxes send."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages that have come and wait for the sinks."""
+        return len(self._waiting)
 
     async def run(self) -> None:
         """Subscribe, take batches, send receipts; reconnects by itself."""
@@ -127,6 +133,7 @@ class Intake:
         loop, client = asyncio.get_running_loop(), self._client
         client.reconnect_delay_set(1, 10)
         client.on_connect = lambda _c, _u, _f, reason, _p: self._on_connect(client, reason)
+        client.on_subscribe = lambda _c, _u, _m, _r, _p: self._on_subscribe()
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._on_disconnect(reason)
         # paho calls this while it handles the error, and does not pass it on
         client.on_connect_fail = lambda _c, _u: self._on_connect_fail(sys.exc_info()[1])
@@ -147,9 +154,11 @@ class Intake:
             self._say_unreachable(f"{self._broker.host}:{self._broker.port} refused the collector ({reason}); {cure}")
             return
         self._unreachable = False
+        client.subscribe(ALL_UP, qos=1)
+
+    def _on_subscribe(self) -> None:
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
         self.connected = True
-        client.subscribe(ALL_UP, qos=1)
 
     def _on_disconnect(self, reason: object) -> None:
         if self.connected:

@@ -105,7 +105,7 @@ async def test_while_the_disk_is_full_the_agent_lives_and_afterwards_it_goes_on(
             await until(lambda: len(collector.heard("readings")) > 4, "readings come", 40)
             fill(disk / "ballast")
             await said(agent, "an event could not be written")
-            await asyncio.sleep(2)
+            await asyncio.sleep(1)
             (disk / "ballast").unlink()
             await said(agent, "outbox: works again")
             await until(lambda: bool(collector.heard("lost")), "what could not be written is told as lost")

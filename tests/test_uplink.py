@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,7 +146,7 @@ async def test_receipts_of_others_and_garbage_change_nothing(broker: Server, tmp
 async def test_lost_numbers_are_told_until_their_receipt_comes(broker: Server, tmp_path: Path) -> None:
     box = Box(tmp_path, broker.port, backlog_packs_per_s=1000)
     await box.put(Readings, 3)
-    with box.outbox._db as db:
+    with sqlite3.connect(tmp_path / "outbox.sqlite") as db:
         db.execute("UPDATE events SET body = x'c1' WHERE number = 2")
     with CollectorDouble(broker.port, answers=False) as collector:
         async with box.sending():

@@ -1,0 +1,202 @@
+"""A batch through the sinks on a real broker: one pack spoils nothing for the others, and memory has its limit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from collector_double import until
+from frames import box
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from servers import mosquitto
+
+from collector.alerts.desk import PlateDesk
+from collector.batch import Sinks
+from collector.database import open_database
+from collector.intake import MAX_WAITING, Intake
+from collector.ledger import Account, Ledger
+from collector.live import Live
+from collector.points import Frame
+from collector.quality import Quality
+from collector.quarantine import Quarantine
+from collector.settings import BrokerSettings
+from collector.stores import RejectedError, Store, StoreError
+from edge_agent.contract.events import Reading, Readings, Stored
+from edge_agent.contract.packs import encode_pack
+from edge_agent.contract.runs import numbers
+from edge_agent.contract.topics import down, up
+
+AT = 1_795_000_000_000
+BAD = 13
+"""The value that the store will never take."""
+
+
+class StoreDouble(Store):
+    """A store in memory, which can be down, slow, or refuse a value."""
+
+    def __init__(self) -> None:
+        self.values: dict[int, float] = {}
+        self.writes: list[int] = []
+        self.down = False
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        self.entered.set()
+        self.go_on.wait()
+        if self.down:
+            raise StoreError("is down")
+        new = {int(at): float(v) for f in frames for at, v in zip(f.at, f.fields["pm2_5"], strict=True)}
+        if BAD in new.values():
+            raise RejectedError("thirteen is not welcome")
+        self.writes.append(len(new))
+        self.values |= new
+
+
+class Centre:
+    """The collector's intake with its sinks, and a client that sends as air-01 and hears its receipts."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        engine = open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+        fleet = {"air-01": box("air-01", medium="air")}
+        self.store = StoreDouble()
+        self.ledger, self.quarantine = Ledger(engine), Quarantine(engine)
+        self.counters: Counter[str] = Counter()
+        self.live = Live(fleet, now=lambda: AT)
+        self._thread = ThreadPoolExecutor(1)
+        self.receipts: list[int] = []
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="air-01")
+        self._client.on_message = self._hear
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe(down("air-01", "stored"))
+        self._client.loop_start()
+        self.intake = Intake(
+            broker=BrokerSettings(host="127.0.0.1", port=port),
+            password=None,
+            sinks=Sinks(
+                fleet=fleet,
+                ledger=self.ledger,
+                quality=Quality(),
+                store=self.store,
+                desk=PlateDesk(engine),
+                quarantine=self.quarantine,
+                counters=self.counters,
+            ),
+            live=self.live,
+            counters=self.counters,
+            thread=self._thread,
+            now=lambda: AT,
+        )
+
+    def _hear(self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage) -> None:
+        self.receipts += numbers(msgspec.msgpack.decode(message.payload, type=Stored).runs)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.intake.run())
+        try:
+            await until(lambda: self.intake.connected, "the collector is connected")
+            yield
+        finally:
+            self.store.go_on.set()
+            self._client.disconnect()
+            self._client.loop_stop()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self._thread.shutdown()
+
+    def send(self, number: int, value: int = 5) -> None:
+        event = Readings(at=AT + number, readings=(Reading(2, value * 10),))
+        self._client.publish(up("air-01", "readings"), encode_pack(7, "readings", [(number, event)]))
+
+    async def hold(self) -> None:
+        """Let the store be busy with pack 1, so that what comes meanwhile waits."""
+        self.store.go_on.clear()
+        self.send(1)
+        await until(self.store.entered.is_set, "the store is busy")
+
+    def account(self) -> Account:
+        (account,) = self.ledger.summary()
+        return account
+
+
+async def test_a_pack_that_the_store_refuses_is_set_aside_and_the_rest_of_its_batch_is_stored(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            await centre.hold()
+            for number in (2, 3, 4, 5):
+                centre.send(number, BAD if number == 4 else 7)
+            await until(lambda: centre.intake.waiting == 4, "all wait for the store")
+            centre.store.go_on.set()
+            await until(lambda: len(centre.receipts) == 5, "every pack gets its receipt, lest it be sent for ever")
+        assert centre.store.values == {AT + 1: 5.0, AT + 2: 7.0, AT + 3: 7.0, AT + 5: 7.0}
+        assert centre.store.writes == [1, 1, 1, 1], "each by itself, after the batch was refused"
+        account = centre.account()
+        assert (account.highest, account.stored, account.lost, account.missing) == (5, 4, 1, 0)
+        (lost,) = account.lost_ranges
+        assert (lost.first, lost.last, lost.kind) == (4, 4, "readings")
+        assert lost.reason == "the store refused it: thirteen is not welcome"
+        (refused,) = centre.quarantine.list()
+        assert (refused.topic, refused.reason) == ("v1/up/air-01/readings", "thirteen is not welcome")
+        assert centre.counters["quarantined_total"] == 1
+        assert centre.counters["readings_total"] == 4
+
+
+async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            centre.store.down = True
+            for _ in range(2):  # the box sends it again
+                centre.send(1)
+                await until(lambda: centre.counters["store_failures_total"] >= 1, "refused for now")
+            assert centre.receipts == []
+            assert centre.ledger.summary() == []
+            assert centre.counters["readings_total"] == 0
+            centre.store.down = False
+            await asyncio.sleep(0.6)
+            centre.send(1)
+            await until(lambda: bool(centre.receipts), "the store is back")
+        assert set(centre.receipts) == {1}
+        assert centre.quarantine.list() == []
+        assert centre.account().stored == 1
+
+
+async def test_messages_beyond_the_limit_are_dropped_counted_and_stored_when_they_come_again(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            await centre.hold()
+            sent = range(2, MAX_WAITING + 52)
+            for number in sent:
+                centre.send(number)
+            await until(lambda: centre.counters["messages_dropped_busy_total"] == 50, "what does not fit is dropped")
+            centre.store.go_on.set()
+            await until(lambda: len(centre.receipts) == MAX_WAITING + 1, "what fits is stored")
+            assert centre.account().highest == MAX_WAITING + 1, "the last to come were dropped"
+            for number in sent[-50:]:
+                centre.send(number)
+            await until(lambda: len(centre.receipts) == MAX_WAITING + 51, "the box sends them again")
+        account = centre.account()
+        assert (account.stored, account.missing) == (MAX_WAITING + 51, 0)
+        assert len(centre.store.values) == MAX_WAITING + 51
+
+
+async def test_the_same_pack_twice_is_stored_once_and_confirmed_again(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            for count in (1, 2, 3):
+                centre.send(1)
+                await until(lambda count=count: len(centre.receipts) == count, "a receipt for each")
+        assert centre.store.writes == [1]
+        assert centre.counters["packs_again_total"] == 2
