@@ -88,7 +88,7 @@ class City:
         self.ledger = Ledger(self.engine)
         self.store = DuckStore(folder / "points.duckdb")
         self.live = Live(FLEET, now=lambda: self.time)
-        self.counters: Counter[str] = Counter({"packs.plates": 3, "receipts": 3})
+        self.counters: Counter[str] = Counter({'packs_total{kind="plates"}': 3, "receipts_total": 3})
         self.tokens = {role: self.access.issue(f"{role}-1", role, NOON) for role in ROLES}
         self.url = ""
 

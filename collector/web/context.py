@@ -42,8 +42,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     desk: PlateDesk
     access: Access
     ledger: LedgerSummary
-    counters: Mapping[str, float]
-    """What was counted since the start, by name; `packs.plates` is the count of one kind."""
+    counters: Mapping[str, int]
+    """What was counted since the start, by name; `packs_total{kind="plates"}` is that of one kind."""
     now: Callable[[], int]
     """Milliseconds UTC."""
 

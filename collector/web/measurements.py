@@ -11,7 +11,7 @@ from collector.stores import Series
 from collector.web import tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
-from collector.web.metrics import counters, labelled, render
+from collector.web.metrics import labelled, render
 from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_time
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
@@ -56,8 +56,7 @@ def _metrics(context: Context) -> dict[str, float]:
     states = Counter({"online": 0, "late": 0, "offline": 0, "never": 0})
     states.update(state.state for state in context.live.devices())
     accounts = context.ledger.summary()
-    values = counters(dict(context.counters))
-    values |= labelled("devices", "state", sorted(states.items()))
+    values = {**context.counters, **labelled("devices", "state", sorted(states.items()))}
     for what in ("stored", "lost", "missing"):
         values[f"events_{what}"] = sum(getattr(account, what) for account in accounts)
     values["live_subscribers"] = context.live.subscribers

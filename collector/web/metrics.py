@@ -27,15 +27,6 @@ def render(values: Mapping[str, float]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def counters(counts: Mapping[str, float]) -> dict[str, float]:
-    """The collector's own counters by their names here: `packs.plates` is `packs_total{kind="plates"}`."""
-    named = {}
-    for key, value in counts.items():
-        name, _, kind = key.partition(".")
-        named[f'{name}_total{{kind="{kind}"}}' if kind else f"{name}_total"] = value
-    return named
-
-
 def labelled(name: str, label: str, values: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Values of one metric by one label."""
     return {f'{name}{{{label}="{key}"}}': value for key, value in values}
