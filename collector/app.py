@@ -7,13 +7,13 @@ import logging
 import signal
 import ssl
 from collections import Counter
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
 
-from collector.alerts.desk import Forgotten, PlateDesk
+from collector.alerts.desk import PlateDesk
 from collector.batch import Sinks
 from collector.broker import embedded_broker
 from collector.errors import Failure
@@ -22,18 +22,15 @@ from collector.ledger import Ledger
 from collector.live import Live
 from collector.quality import Quality
 from collector.quarantine import Quarantine
+from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
 from collector.state import broker_access, database, fleet, now_ms, password_file
-from collector.stores import Store, StoreError
 from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
 from collector.web.context import Context
 
 log = logging.getLogger(__name__)
-
-RETENTION_S = 3600.0
-DAY_MS = 86_400_000
 
 
 async def run(settings: Settings) -> None:
@@ -62,6 +59,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     desk = PlateDesk(engine)
     ledger = Ledger(engine)
     live = Live(boxes, now=now_ms, default_expected_s=settings.expected_every_s)
+    quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     sinks = Sinks(
         fleet=boxes,
@@ -69,7 +67,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         quality=Quality(settings.quality),
         store=store,
         desk=desk,
-        quarantine=Quarantine(engine),
+        quarantine=quarantine,
         counters=counters,
     )
     context = Context(
@@ -87,10 +85,11 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     intake = Intake(
         broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
     )
+    retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
     await _serve(context, settings.web, stack)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
-        tasks.create_task(_retention(settings, desk, store, thread), name="retention")
+        tasks.create_task(retention.run(now_ms), name="retention")
 
 
 async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSettings, str | None]:
@@ -130,22 +129,3 @@ async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack)
 def _cannot_listen(part: str, error: OSError) -> Failure:
     cure = f"does another collector run? `ss -ltnp` shows who has the port; or choose another {part}.port"
     return Failure(f"{part}.port: {error.strerror or error}\n  {cure}")
-
-
-async def _retention(settings: Settings, desk: PlateDesk, store: Store, thread: Executor) -> None:
-    """Delete personal data whose time is over, now and every hour."""
-    keep_ms, keep_hits_ms = round(settings.plates.keep_days * DAY_MS), round(settings.plates.keep_hit_days * DAY_MS)
-
-    def forget(now: int) -> Forgotten:
-        store.forget("plates", now - keep_ms)
-        return desk.forget(now - keep_ms, now - keep_hits_ms)
-
-    while True:
-        try:
-            gone = await asyncio.get_running_loop().run_in_executor(thread, forget, now_ms())
-        except StoreError as error:
-            log.error("retention: %s; tried again in an hour", error)  # noqa: TRY400
-        else:
-            if gone.sightings or gone.hits:
-                log.info("retention: deleted %s plates and %s plates with alerts", gone.sightings, gone.hits)
-        await asyncio.sleep(RETENTION_S)

@@ -134,6 +134,12 @@ class Live:
                 self._alerts.append(alert)
                 self._publish("alerts", str(alert.id), alert)
 
+    def forget(self, before: int, hits_before: int) -> None:
+        """Show no plate that passed before `before` (ms), and no alert of one before `hits_before`."""
+        plates = (seen for seen in self._plates if min(seen.at, seen.received) >= before)
+        alerts = (alert for alert in self._alerts if min(alert.seen.at, alert.seen.received) >= hits_before)
+        self._plates, self._alerts = deque(plates, LAST_PLATES), deque(alerts, LAST_ALERTS)
+
     # what pages ask
 
     def devices(self) -> list[DeviceState]:

@@ -1,4 +1,7 @@
-"""Payloads that could not be taken, kept for a look: what, where from, why. The oldest go when there are too many."""
+"""Payloads that could not be taken, kept for a look: what, where from, why.
+
+The oldest go when there are too many, and with the plates, as some may hold plates.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,11 @@ class Quarantine:
             db.execute(insert(QUARANTINE), rows)
             newest = db.execute(select(func.max(QUARANTINE.c.id))).scalar_one()
             db.execute(delete(QUARANTINE).where(QUARANTINE.c.id <= newest - KEPT))
+
+    def forget(self, before: int) -> None:
+        """Delete what was received before `before` (ms)."""
+        with self._engine.begin() as db:
+            db.execute(delete(QUARANTINE).where(QUARANTINE.c.received < before))
 
     def list(self) -> list[Refused]:
         """Everything kept, the newest first."""

@@ -164,6 +164,15 @@ def test_search(desk: PlateDesk) -> None:
     assert texts(camera="cam-02") == texts(site="elsewhere") == []
 
 
+def test_a_clock_that_runs_ahead_keeps_nothing_longer(desk: PlateDesk, engine: Engine) -> None:
+    watch(desk, "68A12345")
+    desk.take(CAMERA, 7, [(1, plate(at=NOON + 400 * DAY)), (2, plate("29B112345", at=NOON + 400 * DAY))], NOON)
+    assert desk.forget(NOON, NOON) == Forgotten(sightings=0, hits=0)
+    assert desk.forget(NOON + 1, NOON) == Forgotten(sightings=1, hits=0)
+    assert desk.forget(NOON + 1, NOON + 1) == Forgotten(sightings=0, hits=1)
+    assert rows(engine) == (0, 0)
+
+
 def test_personal_data_is_forgotten_hits_later(desk: PlateDesk, engine: Engine, tmp_path: Path) -> None:
     watch(desk, "68A12345")
     picture = jpeg("29B112345", 320)
@@ -181,7 +190,7 @@ def test_personal_data_is_forgotten_hits_later(desk: PlateDesk, engine: Engine, 
     assert desk.picture("cam-01.7.0") is not None
     assert desk.forget(before, before) == Forgotten(sightings=0, hits=1)
     assert rows(engine) == (2, 1)
-    assert desk.forget(before) == Forgotten(sightings=0, hits=0)
+    assert desk.forget(before, before) == Forgotten(sightings=0, hits=0)
     # the bytes of the picture are gone from the file too, not only its row
     engine.dispose()
     with sqlite3.connect(tmp_path / "collector.sqlite") as database:

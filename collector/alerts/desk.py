@@ -140,19 +140,15 @@ class PlateDesk:
         """The JPEG of the sighting with that `Sighting.id`, if there is one."""
         return sightings.picture(self._engine, identity)
 
-    def forget(self, before_ms: int, hits_before_ms: int | None = None) -> Forgotten:
+    def forget(self, before_ms: int, hits_before_ms: int) -> Forgotten:
         """Delete sightings of passes before `before_ms` with their pictures.
 
-        Those that raised an alert are kept until `hits_before_ms`, and go with their alerts; left out, the same
-        time holds for both.
+        Those that raised an alert are kept until `hits_before_ms`, and go with their alerts.
         """
-        hits_before_ms = before_ms if hits_before_ms is None else hits_before_ms
         hit = exists().where(ALERTS.c.sighting == SIGHTINGS.c.id)
         with self._engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("PRAGMA secure_delete=ON")  # the pictures' bytes go, not only their rows
-            plain = connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.at < before_ms, ~hit)).rowcount
-            hits = connection.execute(delete(SIGHTINGS).where(SIGHTINGS.c.at < hits_before_ms, hit)).rowcount
+            plain = connection.execute(delete(SIGHTINGS).where(sightings.older(before_ms), ~hit)).rowcount
+            hits = connection.execute(delete(SIGHTINGS).where(sightings.older(hits_before_ms), hit)).rowcount
         return Forgotten(sightings=plain, hits=hits)
 
     def _from_row(self, row: Row[Any]) -> Alert:

@@ -7,7 +7,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Engine, Float, Integer, LargeBinary, String, Table, UniqueConstraint, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
@@ -27,7 +40,7 @@ SIGHTINGS = Table(
     Column("at", BigInteger, nullable=False, index=True),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
-    Column("received", BigInteger, nullable=False),
+    Column("received", BigInteger, nullable=False, index=True),
     Column("plate", String, nullable=False, index=True),  # `text` without separators, what searches compare
     Column("text", String, nullable=False),
     Column("raw", String, nullable=False),
@@ -148,6 +161,11 @@ def from_row(row: Row[Any]) -> Sighting:
 def columns() -> Iterable[Column[Any]]:
     """What `from_row` needs; the picture is not among it."""
     return _COLUMNS
+
+
+def older(before_ms: int) -> ColumnElement[bool]:
+    """Which sightings are of a pass before `before_ms`, or came before: the clock of a box may run ahead."""
+    return or_(SIGHTINGS.c.at < before_ms, SIGHTINGS.c.received < before_ms)
 
 
 def search(
