@@ -58,7 +58,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     stack.callback(store.close)
     desk = PlateDesk(engine)
     ledger = Ledger(engine)
-    live = Live(boxes, now=now_ms, default_expected_s=settings.expected_every_s)
+    live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     sinks = Sinks(

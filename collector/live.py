@@ -15,7 +15,7 @@ import msgspec
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
-from collector.subscription import LAST_PLATES, WAITING_ALERTS, Change, Subscription, Topic
+from collector.subscription import LAST_PLATES, Change, Subscription, Topic
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus
 from edge_agent.contract.quantities import BY_NAME
@@ -54,9 +54,8 @@ class StationState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Device:
-    def __init__(self, box: Box, expected_s: int) -> None:
+    def __init__(self, box: Box) -> None:
         self.box = box
-        self.expected_s = expected_s
         self.at: int | None = None
         self.received: int | None = None
         self.status: BoxStatus | None = None
@@ -68,20 +67,11 @@ class _Device:
 class Live:
     """The picture. Not for threads: everything is called from the event loop."""
 
-    def __init__(
-        self,
-        fleet: Mapping[str, Box],
-        *,
-        now: Callable[[], int],
-        expected_s: Mapping[str, int] | None = None,
-        default_expected_s: int = 180,
-    ) -> None:
-        """Expect an event of each box at least every `expected_s` (by device) or `default_expected_s` seconds."""
-        expected = expected_s or {}
+    def __init__(self, fleet: Mapping[str, Box], *, now: Callable[[], int], expected_s: int = 180) -> None:
+        """Expect an event of each box at least every `expected_s` seconds."""
         self._now = now
-        self._devices = {
-            name: _Device(box, expected.get(name, default_expected_s)) for name, box in sorted(fleet.items())
-        }
+        self._expected_s = expected_s
+        self._devices = {name: _Device(box) for name, box in sorted(fleet.items())}
         self._plates: deque[Sighting] = deque(maxlen=LAST_PLATES)
         self._alerts: deque[Alert] = deque(maxlen=LAST_ALERTS)
         self._subscriptions: set[Subscription] = set()
@@ -158,9 +148,9 @@ class Live:
         """The last alerts, the newest first."""
         return list(reversed(self._alerts))
 
-    def subscribe(self, topics: Iterable[Topic], alerts: int = WAITING_ALERTS) -> Subscription:
+    def subscribe(self, topics: Iterable[Topic]) -> Subscription:
         """Be told of changes from now on; `unsubscribe` in the end."""
-        subscription = Subscription(frozenset(topics), alerts)
+        subscription = Subscription(frozenset(topics))
         self._subscriptions.add(subscription)
         return subscription
 
@@ -200,7 +190,7 @@ class Live:
         status = known.status
         # a box that connected and then never sent anything is late too
         since = known.status_received if known.at is None and status is not None else known.at
-        late_s = 0 if since is None else max(0, (self._now() - since) // 1000 - known.expected_s)
+        late_s = 0 if since is None else max(0, (self._now() - since) // 1000 - self._expected_s)
         state: State = "online"
         if status is not None and not status.online and (known.received or 0) <= known.status_received:
             state = "offline"

@@ -27,13 +27,12 @@ class Subscription:
     """Changes of some topics, until `ended`: too many alerts wait, or the collector stops.
 
     What waits is bounded: of a box only its newest state and readings, of the plates the last few, and of the alerts,
-    each of which matters, at most `alerts`.
+    each of which matters, at most WAITING_ALERTS.
     """
 
-    def __init__(self, topics: frozenset[Topic], alerts: int) -> None:
+    def __init__(self, topics: frozenset[Topic]) -> None:
         self.topics = topics
         self.ended = False
-        self._alerts = alerts
         self._waiting: dict[tuple[Topic, str], Change] = {}
         self._woken = asyncio.Event()
 
@@ -42,7 +41,7 @@ class Subscription:
         waiting = (
             [key for key in self._waiting if key[0] == change.topic] if change.topic in ("plates", "alerts") else []
         )
-        if change.topic == "alerts" and len(waiting) >= self._alerts:
+        if change.topic == "alerts" and len(waiting) >= WAITING_ALERTS:
             return False
         if change.topic == "plates" and len(waiting) >= LAST_PLATES:
             del self._waiting[waiting[0]]

@@ -37,6 +37,11 @@ from edge_agent.contract.events import PlateRead
 Doubt = Literal["low_confidence", "weak_character", "invalid", "repaired", "rendered"]
 """Why a read is not to be trusted without its picture."""
 
+SURE = 0.8
+"""Confidence below which a read is doubtful."""
+SURE_CHARACTER = 60
+"""Per cent below which a character is too weak to rely on."""
+
 ALERTS = Table(
     "alerts",
     METADATA,
@@ -81,12 +86,9 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
 class PlateDesk:
     """Sightings, watchlist and alerts in one database. All methods block."""
 
-    def __init__(self, engine: Engine, *, sure: float = 0.8, sure_character: int = 60) -> None:
-        """Mark reads below `sure` (0 to 1) or with a character below `sure_character` (per cent) as doubtful."""
+    def __init__(self, engine: Engine) -> None:
         self.watchlist = Watchlist(engine)
         self._engine = engine
-        self._sure = sure
-        self._sure_character = sure_character
 
     def take(self, box: Box, outbox: int, numbered: Sequence[tuple[int, PlateRead]], received_ms: int) -> list[Alert]:
         """Keep the events and return the alerts that are new; committed when it returns.
@@ -117,7 +119,7 @@ class PlateDesk:
     ) -> list[Alert]:
         """Alerts by the time of the pass (`stop` exclusive), the newest raised first; `after`: only later ids."""
         query = (
-            select(ALERTS, WATCHLIST, *sightings.columns())
+            select(ALERTS, WATCHLIST, *sightings.COLUMNS)
             .join_from(ALERTS, SIGHTINGS, ALERTS.c.sighting == SIGHTINGS.c.id)
             .join(WATCHLIST, ALERTS.c.entry == WATCHLIST.c.id)
             .order_by(ALERTS.c.id.desc())
@@ -176,13 +178,13 @@ class PlateDesk:
 
     def uncertain(self, percent: int | None) -> bool:
         """Whether a character is too weak to rely on."""
-        return percent is not None and percent < self._sure_character
+        return percent is not None and percent < SURE_CHARACTER
 
     def doubts(self, seen: Sighting) -> tuple[Doubt, ...]:
         """Every reason not to trust a read without its picture."""
         weak = any(self.uncertain(percent) for percent in seen.details.char_confidence)
         reasons: tuple[tuple[Doubt, bool], ...] = (
-            ("low_confidence", seen.confidence < self._sure),
+            ("low_confidence", seen.confidence < SURE),
             ("weak_character", weak),
             ("invalid", not seen.valid),
             ("repaired", normal(seen.raw) != normal(seen.text)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -51,7 +50,8 @@ SIGHTINGS = Table(
     UniqueConstraint("device", "outbox", "number"),
 )
 
-_COLUMNS = [column for column in SIGHTINGS.c if column.name != "jpeg"]
+COLUMNS = [column for column in SIGHTINGS.c if column.name != "jpeg"]
+"""What `from_row` needs."""
 _IDENTITY = re.compile(r"([a-z][a-z0-9-]{0,31})\.([0-9]{1,10})\.([0-9]{1,16})")
 
 
@@ -158,11 +158,6 @@ def from_row(row: Row[Any]) -> Sighting:
     return Sighting(**values, details=msgspec.json.decode(row._mapping[SIGHTINGS.c.details], type=Details))
 
 
-def columns() -> Iterable[Column[Any]]:
-    """What `from_row` needs; the picture is not among it."""
-    return _COLUMNS
-
-
 def older(before_ms: int) -> ColumnElement[bool]:
     """Which sightings are of a pass before `before_ms`, or came before: the clock of a box may run ahead."""
     return or_(SIGHTINGS.c.at < before_ms, SIGHTINGS.c.received < before_ms)
@@ -179,7 +174,7 @@ def search(
     limit: int = 100,
 ) -> list[Sighting]:
     """The newest sightings first; `pattern` is a plate with `*` and `?`, times are milliseconds, `stop` exclusive."""
-    query = select(*_COLUMNS).order_by(SIGHTINGS.c.at.desc(), SIGHTINGS.c.id.desc()).limit(limit)
+    query = select(*COLUMNS).order_by(SIGHTINGS.c.at.desc(), SIGHTINGS.c.id.desc()).limit(limit)
     if pattern is not None:
         like = normal(pattern).translate({ord("*"): "%", ord("?"): "_", ord("%"): r"\%", ord("\\"): r"\\"})
         query = query.where(SIGHTINGS.c.plate.like(like, escape="\\"))
