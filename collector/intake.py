@@ -20,17 +20,18 @@ from paho.mqtt import client as mqtt
 
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.live import Live
-from collector.mqtt import make_client, why
+from collector.mqtt import make_client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
+from edge_agent.contract.broker import why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.topics import ALL_UP, down
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_WAITING = 2000
-"""Messages in memory at most; a pack is small, and the boxes' windows keep their number low."""
+MAX_WAITING, MAX_WAITING_BYTES = 2000, 64_000_000
+"""Messages in memory at most; the boxes' windows keep them far below."""
 MAX_BATCH = 400
 RETRY_S = (0.5, 10.0)
 """First and longest pause while the store is down."""
@@ -61,6 +62,7 @@ class Intake:
         self._counters = counters
         self._now = now
         self._waiting: deque[Message] = deque()
+        self._bytes_come = self._bytes_taken = 0  # one is changed by paho's thread alone, one by the event loop alone
         self._arrived = asyncio.Event()
         self._store_down = False
         self._unreachable = False
@@ -81,6 +83,7 @@ class Intake:
                 self._arrived.clear()
                 while self._waiting:
                     batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+                    self._bytes_taken += sum(len(message.payload) for message in batch)
                     if await self._take(client, batch):
                         pause = RETRY_S[0]
                     else:
@@ -166,7 +169,7 @@ class Intake:
         self.connected = False
 
     def _on_connect_fail(self, error: BaseException | None) -> None:
-        self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {why(error)}")
+        self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {why_unreachable(error)}")
 
     def _say_unreachable(self, text: str) -> None:
         if not self._unreachable:
@@ -174,10 +177,11 @@ class Intake:
         self._unreachable = True
 
     def _on_message(self, loop: asyncio.AbstractEventLoop, message: mqtt.MQTTMessage) -> None:
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING or self._bytes_come - self._bytes_taken >= MAX_WAITING_BYTES:
             self._counters["messages_dropped_busy_total"] += 1
             return
         # the sinks quarantine what is too large; all of it need not be kept for that
         payload = bytes(message.payload[: MAX_PACK_BYTES + 1])
+        self._bytes_come += len(payload)
         self._waiting.append(Message(message.topic, payload, self._now()))
         loop.call_soon_threadsafe(self._arrived.set)

@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from collector.limits import QualitySettings
+from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.nodes import Mistake
 from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import read_yaml
 
-FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 StoreName = Annotated[str, Meta(pattern=r'^[^"\\\n]{1,64}$')]
 """Of a bucket or database; without what ends a name in a query."""
@@ -27,14 +27,6 @@ class SettingsError(Exception):
 
 class _Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
-
-
-class TlsSettings(_Strict, frozen=True, kw_only=True):
-    """How the broker proves itself, and the collector to it."""
-
-    ca: FilePath
-    certificate: FilePath | None = None
-    key: FilePath | None = None
 
 
 class EmbeddedBroker(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="embedded"):

@@ -19,11 +19,12 @@ import msgspec
 from paho.mqtt import client as mqtt
 
 from collector.errors import Failure
-from collector.mqtt import make_client, why
+from collector.mqtt import make_client
 from collector.settings import load
 from collector.state import broker_access, database, now_ms
 from collector.web.access import Access, Who
 from edge_agent.contract.as_json import as_json
+from edge_agent.contract.broker import why_unreachable
 from edge_agent.contract.events import BoxStatus
 from edge_agent.contract.packs import Pack, PackError, decode_pack
 from edge_agent.contract.runs import numbers
@@ -68,7 +69,9 @@ def run_tap(options: argparse.Namespace) -> int:
     try:
         client.connect(broker.host, broker.port)
     except OSError as error:
-        raise Failure(f"cannot connect to the broker at {at}: {why(error)}\n  does the collector run?") from error
+        raise Failure(
+            f"cannot connect to the broker at {at}: {why_unreachable(error)}\n  does the collector run?"
+        ) from error
     client.loop_start()
     shown = 0
     try:

@@ -12,12 +12,13 @@ from msgspec import Meta
 
 from edge_agent.access_point.settings import AccessPointSettings
 from edge_agent.camera.settings import CameraSettings
+from edge_agent.contract.broker import FilePath
 from edge_agent.contract.device import Name, Position
 from edge_agent.contract.fleet import merged
 from edge_agent.contract.nodes import Mapping, Mistake, Scalar, locate, render, walk
 from edge_agent.contract.strict import build
 from edge_agent.errors import ConfigError
-from edge_agent.settings import BrokerSettings, FilePath, HealthSettings, OutboxSettings, UplinkSettings
+from edge_agent.settings import BrokerSettings, HealthSettings, OutboxSettings, UplinkSettings
 from edge_agent.station import settings as station_settings
 from edge_agent.station.settings import StationSettings
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from edge_agent.contract.broker import TlsFileError, tls_context, why_unreachable
 from edge_agent.contract.topics import down, up
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.lean_paho import CallbackAPIVersion, mqtt
-from edge_agent.settings import BrokerSettings, TlsSettings
+from edge_agent.settings import BrokerSettings
 
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
@@ -52,7 +51,10 @@ class Link:
         if password is not None:
             self._client.username_pw_set(device, password)
         if broker.tls is not None:
-            self._client.tls_set_context(_tls(broker.tls))
+            try:
+                self._client.tls_set_context(tls_context(broker.tls))
+            except TlsFileError as error:
+                raise ConfigError(str(error)) from error
         self._client.will_set(up(device, "status"), status(False), qos=1, retain=True)
         self._client.reconnect_delay_set(*RECONNECT_S)
 
@@ -103,28 +105,4 @@ class Link:
 
     def _on_connect_fail(self, error: BaseException | None) -> None:
         self.connected = False
-        self._health.fault(PART, f"cannot connect to {self._place}: {_reason(error)}; events are kept here")
-
-
-def _tls(settings: TlsSettings) -> ssl.SSLContext:
-    at = f"broker.tls.ca: {settings.ca}"
-    try:
-        context = ssl.create_default_context(cafile=settings.ca)
-        if settings.certificate is not None:
-            at = f"broker.tls.certificate and key: {settings.certificate}, {settings.key}"
-            context.load_cert_chain(settings.certificate, settings.key)
-    except OSError as error:  # ssl.SSLError is one
-        cure = "the files must be PEM, and readable by the agent"
-        raise ConfigError(f"{at}: {error.strerror or error}\n  {cure}") from error
-    return context
-
-
-def _reason(error: BaseException | None) -> str:
-    """What keeps a connection from being made, and what to look at."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not satisfy broker.tls.ca ({error.verify_message})"
-    if isinstance(error, ssl.SSLError | ConnectionResetError):  # a port without TLS hangs up during the handshake
-        return f"no TLS ({error.strerror}); is it the port for TLS, 8883 as a rule?"
-    if isinstance(error, socket.gaierror):
-        return f"the name is not known here ({error.strerror})"
-    return str(getattr(error, "strerror", None) or error)
+        self._health.fault(PART, f"cannot connect to {self._place}: {why_unreachable(error)}; events are kept here")

@@ -8,20 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
-
-
-class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the broker proves itself, and the box to the broker if it has a certificate of its own."""
-
-    ca: Annotated[FilePath, Meta(description="File with the authority's certificate that signed the broker's")]
-    certificate: Annotated[FilePath | None, Meta(description="The box's own certificate, if the broker asks")] = None
-    key: Annotated[FilePath | None, Meta(description="Key of the box's own certificate")] = None
-
-    def __post_init__(self) -> None:
-        if (self.certificate is None) != (self.key is None):
-            given, lacking = ("certificate", "key") if self.key is None else ("key", "certificate")
-            raise ValueError(f"{given} is given without {lacking}; they work only together")
+from edge_agent.contract.broker import FilePath, TlsSettings
 
 
 class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,9 +54,7 @@ class UplinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     resend_s: Annotated[
         float, Meta(ge=0.1, le=3600, description="First wait for a receipt before a pack is sent again, in seconds")
     ] = 5
-    resend_max_s: Annotated[float, Meta(ge=0.1, le=86_400, description="The wait doubles up to this many seconds")] = (
-        120
-    )
+    resend_max_s: Annotated[float, Meta(ge=0.1, le=86_400, description="The wait doubles up to this many seconds")] = 30
     backlog_packs_per_s: Annotated[
         float, Meta(gt=0, le=10_000, description="Most packs of the backlog in a second; fresh events go at once")
     ] = 20
