@@ -1,4 +1,4 @@
-"""Commands that ask a running collector over HTTP (`query`, `watch`), and those on its database (`token`, `audit`)."""
+"""Commands that ask a running collector over HTTP (`query`, `watch`), and those on its database."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from collector.quarantine import Quarantine
 from collector.settings import load
 from collector.state import database, now_ms
 from collector.web.access import ROLES, Access
@@ -31,7 +32,7 @@ class ClientFailure(Exception):
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `query`, `watch`, `token` and `audit`; each sets `run`, which returns the exit status."""
+    """Add `query`, `watch`, `token`, `audit` and `refused`; each sets `run`, which returns the exit status."""
     query = commands.add_parser("query", help="show the readings of a station")
     query.add_argument("station", help="such as air-01")
     query.add_argument("quantity", choices=sorted(BY_NAME), metavar="QUANTITY", help="such as pm2_5")
@@ -72,6 +73,10 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     audit.add_argument("settings", type=Path, help="the collector's settings")
     audit.add_argument("--newest", type=int, default=100, metavar="N", help="how many lines (default 100)")
     audit.set_defaults(run=_audit)
+
+    refused = commands.add_parser("refused", help="what boxes sent that could not be taken, and why, as JSON lines")
+    refused.add_argument("settings", type=Path, help="the collector's settings")
+    refused.set_defaults(run=_refused)
 
 
 def _add_connection(parser: argparse.ArgumentParser) -> None:
@@ -207,4 +212,12 @@ def _audit(options: argparse.Namespace) -> int:
             "parameters": msgspec.Raw(line.parameters.encode()),
         }
         print(msgspec.json.encode(shown).decode())
+    return 0
+
+
+def _refused(options: argparse.Namespace) -> int:
+    for message in reversed(Quarantine(database(load(options.settings))).list()):
+        # the payload may hold a plate and its picture
+        shown = {"received": iso(message.received), "topic": message.topic, "reason": message.reason}
+        print(msgspec.json.encode({**shown, "bytes": len(message.payload)}).decode())
     return 0

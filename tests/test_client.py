@@ -14,6 +14,7 @@ from city import NOON, City
 
 from collector.__main__ import main
 from collector.database import open_database
+from collector.quarantine import Quarantine, Refused
 from collector.state import now_ms
 from collector.web.access import Access, Who
 
@@ -80,3 +81,14 @@ async def test_tokens_by_command(tmp_path: Path) -> None:
     assert msgspec.json.decode(lines)["parameters"] == {"plate": "68A*"}
     assert await collector("token", "revoke", str(settings), "đội 3") == (0, "1 ended\n", "")
     assert access.holder(token.strip()) is None
+
+
+async def test_what_was_refused_is_listed_without_its_content(tmp_path: Path) -> None:
+    settings = tmp_path / "collector.yaml"
+    settings.write_text(f"state: {tmp_path}\nfleet: {tmp_path}\nplates: {{keep_days: 1, keep_hit_days: 2}}\n")
+    assert await collector("refused", str(settings)) == (0, "", "")
+    sent = {"received": NOON, "topic": "v1/up/cam-01/plates", "reason": "no pack"}
+    Quarantine(open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}")).put([Refused(**sent, payload=b"68A12345")])
+    status, lines, _ = await collector("refused", str(settings))
+    assert status == 0
+    assert msgspec.json.decode(lines) == {**sent, "received": "2026-11-22T05:00:00.000Z", "bytes": 8}

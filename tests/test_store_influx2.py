@@ -174,6 +174,12 @@ def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
     with pytest.raises(RejectedError, match=r"400: unable to parse.*line 2 is 'air,.*pm2_5=2\.0") as failed:
         influx2.write([air(pm2_5=[1, 2])])
     assert f"{T0 + MINUTE}000000" in str(failed.value)
+    said["message"] = "cannot parse 'plates,camera=cam-01 plate=\"51A00001\"'"
+    Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
+    influx2._plates_bucket = "police"
+    with pytest.raises(RejectedError, match="400: its words are left out") as failed:
+        influx2.write([plates("51A00001", "51A00002")])
+    assert "51A0000" not in str(failed.value)
     Answering.answers["/api/v2/write"] = (
         401,
         "application/json",
