@@ -193,7 +193,7 @@ def places(measurement: str, common: str, plates: str | None) -> list[str]:
 def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b"") -> StoreError:
     """What a server's answer means; where it names one of our lines, that line is said.
 
-    Servers repeat lines, and errors are shown to technicians and kept: of a body that holds plates nothing is said.
+    Servers repeat lines that they refuse, and errors are kept and shown to technicians: not where plates are among them.
     """
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer or ""
     said = _json_object(text)
@@ -201,7 +201,7 @@ def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b""
     rows, number = body.decode().split("\n"), said.get("line")
     if isinstance(number, int) and 0 < number <= len(rows):
         text += f"; line {number} is {rows[number - 1][:300]!r}"
-    if b'plate="' in body:
+    if status not in _ADVICE and b'plate="' in body:
         text = "its words are left out, as they may hold a plate"
     kind = RejectedError if status in (400, 422) else StoreError
     return kind(f"{url} answers {status}: {text}{_ADVICE.get(status, '')}")
