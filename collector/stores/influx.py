@@ -193,7 +193,7 @@ def places(measurement: str, common: str, plates: str | None) -> list[str]:
 def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b"") -> StoreError:
     """What a server's answer means; where it names one of our lines, that line is said.
 
-    Servers repeat lines that they refuse, and errors are kept and shown to technicians: not where plates are among them.
+    Servers repeat lines that they refuse, and errors are kept and shown to technicians: not so if they hold plates.
     """
     text = answer.decode(errors="replace") if isinstance(answer, bytes) else answer or ""
     said = _json_object(text)
