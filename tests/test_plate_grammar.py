@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lookalikes import offered
 
 from edge_agent.camera.plates import grammar
 from edge_agent.camera.plates.grammar import rank, understand
@@ -17,7 +18,7 @@ CAR_OR_OLD = ["car", "moto_old"]
 
 
 def read(raw: str, layout: Layout | None = None, colour: Colour = "unknown", sure: int = 90) -> PlateText:
-    return understand(raw, [sure] * len(raw), layout, colour)
+    return understand(raw, [sure] * len(raw), layout, colour, offered(raw))
 
 
 def test_there_are_81_province_codes() -> None:
@@ -88,6 +89,31 @@ def test_what_no_plate_may_be_stays_as_it_was_read(raw: str) -> None:
     assert not understood.valid
     assert understood.classes == ()
     assert understood.text == understood.raw == raw.replace(".", "")
+
+
+@pytest.mark.parametrize("raw", ["19006968", "9006968", "60028425", "6BA12345"])
+def test_nothing_is_repaired_without_the_readers_evidence(raw: str) -> None:
+    for instead in (offered(raw, grammar.EVIDENCE - 1), ()):
+        understood = understand(raw, [100] * len(raw), "two", "white", instead)
+        assert (understood.text, understood.valid, understood.confidence) == (raw, False, 1.0)
+
+
+def test_a_repaired_plate_is_as_sure_as_what_was_put() -> None:
+    understood = understand("60070845", [99] * 8, "one", "white", [*offered("60"), ("C", 61), *offered("70845")])
+    assert (understood.text, understood.raw, understood.confidence) == ("60C70845", "60070845", 0.61)
+    assert understood.char_confidence == (99,) * 8  # of what was read
+
+
+@pytest.mark.parametrize("top", ["60MD1", "60HD1", "60M01", "60NB1", "60HĐ1"])
+def test_an_electric_motorbikes_letter_is_known_by_the_shape(top: str) -> None:
+    understood = understand(f"{top}\n12345", [97] * 10, instead=[("", 0)] * 10)
+    assert (understood.text, understood.classes) == ("60MĐ112345", ("moto_electric",))
+    assert understood.confidence == (0.97 if top == "60MD1" else 0.6)
+
+
+def test_the_special_series_is_written_with_its_own_letter() -> None:
+    assert read("50TD-026.61", "one").text == "50TĐ02661"
+    assert read("50TD-026.61", "two").text == "50TD02661"  # may be a motorbike's
 
 
 @pytest.mark.parametrize("raw", ["29B112345", "29AS1234", "68AL2345", "68A12345"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+from lookalikes import offered
+
 from edge_agent.camera.plates.grammar import rank, understand
 from edge_agent.camera.plates.read import PlateText, Quad, Sight
 from edge_agent.camera.plates.track import MOST_READS, Pass
@@ -20,7 +22,7 @@ def quad_at(x: float, y: float = 300, width: float = 100, height: float = 70) ->
 
 
 def sight(text: str, x: float = 100, *, sure: int = 95, colour: Colour = "white", width: float = 100) -> Sight:
-    read = understand(text, [sure] * len(text.replace("\n", "")), None, colour)
+    read = understand(text, [sure] * len(text.replace("\n", "")), None, colour, offered(text))
     return Sight(quad=quad_at(x, width=width), colour=colour, read=read)
 
 
@@ -178,6 +180,22 @@ def test_a_repair_is_made_after_the_vote_and_the_raw_text_kept() -> None:
     assert (voted.raw, voted.repaired) == ("68A12345", False)
 
 
+def test_what_a_repair_may_use_is_what_the_frames_saw_together() -> None:
+    def seen(raw: str, letter: str, sure: int) -> PlateText:
+        instead = [*offered("68"), (letter, sure), *offered("12345")]
+        return understand(raw, [90] * 8, "one", "white", instead)
+
+    weak, strong = seen("68012345", "D", 30), seen("68012345", "C", 80)
+    assert not weak.valid
+    voted = vote([weak, strong, strong], "white")
+    assert (voted.text, voted.instead[2], voted.confidence) == ("68C12345", ("C", 53), 0.53)
+    alone = vote([weak, weak, strong], "white")  # the other two saw nothing of the kind
+    assert (alone.text, round(alone.confidence, 3)) == ("68C12345", 0.267)
+    # a frame that read the letter itself speaks for it too
+    voted = vote([weak, weak, weak, seen("68C12345", "0", 10)], "white")
+    assert voted.text == "68C12345"
+
+
 def test_disagreement_lowers_the_confidence_of_just_that_character() -> None:
     voted = vote([sight("68A12345").read, sight("68A12345").read, sight("68A17345").read], "white")
     assert voted.text == "68A12345"
@@ -244,7 +262,7 @@ def noisy(text: str, chance: random.Random) -> Sight:
         confidence.append(chance.randint(30, 85) if wrong else chance.randint(60, 99))
     if chance.random() < 0.1:
         raw, confidence = raw[1:], confidence[1:]
-    read: PlateText = understand(raw, confidence, "one", "white")
+    read: PlateText = understand(raw, confidence, "one", "white", offered(raw))
     return Sight(quad=quad_at(100 + chance.random() * 20), colour="white", read=read)
 
 

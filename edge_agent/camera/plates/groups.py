@@ -6,7 +6,7 @@ Which grouping is right only the reading tells, so all that the geometry allows 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -37,13 +37,16 @@ class Group(NamedTuple):
         return tuple(index for row in self.rows for index in row)
 
 
-def with_halves(pieces: Sequence[Quad]) -> list[Quad]:
-    """The pieces, and both halves of each that may hold two lines."""
-    return [*pieces, *(half for piece in pieces if ratio(piece) < TALL for half in _halves(piece))]
+def with_halves(pieces: Sequence[Quad], but: Collection[int] = ()) -> tuple[list[Quad], list[Group]]:
+    """Give the pieces, behind them both halves of each (`but` for some) that may hold two lines, and their groups."""
+    tall = [piece for index, piece in enumerate(pieces) if index not in but and ratio(piece) < TALL]
+    halves = [half for piece in tall for half in _halves(piece)]
+    first = len(pieces)
+    return [*pieces, *halves], [Group(((first + 2 * n,), (first + 2 * n + 1,))) for n in range(len(tall))]
 
 
 def groups(pieces: Sequence[Quad]) -> Iterator[Group]:
-    """Every grouping that may be a plate; a piece may be in several."""
+    """Every grouping of whole pieces that may be a plate; a piece may be in several."""
     rows = list(_rows(pieces))
     for row in rows:
         yield Group((row,))
@@ -78,6 +81,15 @@ def height(quad: Quad) -> float:
 def ratio(quad: Quad) -> float:
     """Width over height."""
     return width(quad) / max(1e-6, height(quad))
+
+
+def resized(quad: Quad, across: float, down: float) -> Quad:
+    """The quad, larger by these shares of its height; its middle stays."""
+    middle = quad.mean(0)
+    aside, under = (quad[1] + quad[2]) / 2 - middle, (quad[2] + quad[3]) / 2 - middle
+    aside, under = aside * (1 + 2 * across / max(1e-6, ratio(quad))), under * (1 + down)
+    corners = [middle - aside - under, middle + aside - under, middle + aside + under, middle - aside + under]
+    return np.array(corners, np.float32)
 
 
 def _rows(pieces: Sequence[Quad]) -> Iterator[tuple[int, ...]]:

@@ -7,6 +7,8 @@ import msgspec
 from edge_agent.contract.events import Colour, Layout
 
 Point = tuple[float, float]
+Instead = tuple[str, int]
+"""A letter where a digit was read or a digit where a letter was, and how likely it is in per cent, if of that kind."""
 Quad = tuple[Point, Point, Point, Point]
 """Corners in frame pixels, (x, y): top left of the plate as it is read, then clockwise."""
 
@@ -27,6 +29,8 @@ class PlateText(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[str, ...]
     """Every class that text, lines and colour allow, the likeliest first; several mean that nothing decides."""
     layout: Layout
+    instead: tuple[Instead, ...] = ()
+    """For each character of `raw`, if the reader can tell: what else stands there if it is of the other kind."""
 
     @property
     def repaired(self) -> bool:

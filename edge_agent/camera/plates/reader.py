@@ -14,6 +14,11 @@ from edge_agent.camera.plates.model import READER, Floats, Image, Network, open_
 HEIGHT = 48
 """What the network was trained with, in pixels."""
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZĐ"
+DIGITS = [number for number, character in enumerate(ALPHABET) if character.isdigit()]
+LETTERS = [n for n, character in enumerate(ALPHABET) if not character.isdigit() and character not in "IJOQW"]
+"""Those of plates."""
+CHANCE = 0.005
+"""What the network gives to a character that nothing in the crop speaks for."""
 
 
 class Read(NamedTuple):
@@ -23,8 +28,9 @@ class Read(NamedTuple):
     """Letters and digits, capitals, separators dropped."""
     confidence: tuple[float, ...]
     """0 to 1 for each character of `text`."""
-    places: tuple[float, ...]
-    """Where each character stands, 0 (left edge of the crop) to 1."""
+    instead: tuple[tuple[str, float], ...]
+    """For each character the likeliest of the other kind, letter for digit and digit for letter, and how likely it is
+    (0 to 1) if one of that kind stands there; near 0 where the network saw nothing of the kind."""
 
 
 class Reader:
@@ -51,17 +57,24 @@ class Reader:
         """Greedy CTC over the plate's alphabet; `steps` is time x classes."""
         folded = steps[:, self._columns] @ self._fold  # time x (nothing, alphabet..., others)
         best = folded.argmax(axis=1)
-        text, confidence, places = [], [], []
+        text, confidence, instead = [], [], []
         start = 0
         for step in range(1, len(best) + 1):
             if step < len(best) and best[step] == best[start]:
                 continue
             if 0 < best[start] <= len(ALPHABET):
+                seen = folded[start:step, 1:-1].max(axis=0)
                 text.append(ALPHABET[best[start] - 1])
-                confidence.append(float(folded[start:step, best[start]].max()))
-                places.append((start + step) / 2 / len(best))
+                confidence.append(float(seen[best[start] - 1]))
+                instead.append(_likeliest(seen, LETTERS if text[-1].isdigit() else DIGITS))
             start = step
-        return Read("".join(text), tuple(confidence), tuple(places))
+        return Read("".join(text), tuple(confidence), tuple(instead))
+
+
+def _likeliest(seen: Floats, kind: Sequence[int]) -> tuple[str, float]:
+    """Give the likeliest character of a kind, and its share of all that speaks for the kind."""
+    best = max(kind, key=lambda number: seen[number])
+    return ALPHABET[best], float(seen[best] / (seen[kind].sum() + CHANCE))
 
 
 def _fold(known: Sequence[str]) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], Floats]:

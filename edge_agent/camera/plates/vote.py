@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+import msgspec
+
 from edge_agent.camera.plates.grammar import understand
-from edge_agent.camera.plates.read import PlateText
+from edge_agent.camera.plates.read import Instead, PlateText
 from edge_agent.contract.events import Colour, Layout
 
 VALID_WEIGHT = 2
@@ -17,12 +19,14 @@ def vote(reads: Sequence[PlateText], colour: Colour) -> PlateText:
     """Give the plate that the readings (at least one) support best, character by character.
 
     Only readings of the best-supported length are aligned. Where the winner is no plate but single readings are,
-    those vote alone. The confidence of a character is its share of the votes times that of its surest reading:
-    frames of one pass err alike, so being many makes them no surer.
+    those vote alone, and the confidence of the whole shrinks to their share. The confidence of a character is its
+    share of the votes times that of its surest reading: readings of one plate err alike, being many makes none surer.
     """
     winner = _count(reads, colour)
     if not winner.valid and (valid := [read for read in reads if read.valid]):
         winner = _count(valid, colour)
+        share = sum(map(_weight, valid)) / sum(map(_weight, reads))
+        winner = msgspec.structs.replace(winner, confidence=winner.confidence * share)
     return _narrowed(winner, reads)
 
 
@@ -56,6 +60,7 @@ def _count(reads: Sequence[PlateText], colour: Colour) -> PlateText:
 
     raw = ""
     confidence: list[int] = []
+    instead: list[Instead] = []
     for place in range(length):
         votes: defaultdict[str, float] = defaultdict(float)
         surest: defaultdict[str, int] = defaultdict(int)
@@ -66,9 +71,22 @@ def _count(reads: Sequence[PlateText], colour: Colour) -> PlateText:
         best = max(votes, key=lambda character: (votes[character], character))
         raw += best
         confidence.append(round(surest[best] * votes[best] / sum(votes.values())))
+        instead.append(_instead(voters, place, best))
 
     layouts: Counter[Layout] = Counter(read.layout for read in voters)
-    return understand(raw, confidence, layouts.most_common(1)[0][0], colour)
+    return understand(raw, confidence, layouts.most_common(1)[0][0], colour, instead)
+
+
+def _instead(voters: Sequence[PlateText], place: int, best: str) -> Instead:
+    """Give what the voters saw at a place of the other kind than `best`, and their mean per cent for it."""
+    seen: defaultdict[str, int] = defaultdict(int)
+    for read in voters:
+        if read.raw[place].isdigit() != best.isdigit():
+            seen[read.raw[place]] += read.char_confidence[place]
+        elif read.instead:
+            seen[read.instead[place][0]] += read.instead[place][1]
+    other = max(seen, key=lambda character: (seen[character], character), default="")
+    return other, round(seen[other] / len(voters))
 
 
 def _narrowed(winner: PlateText, reads: Sequence[PlateText]) -> PlateText:
@@ -79,12 +97,4 @@ def _narrowed(winner: PlateText, reads: Sequence[PlateText]) -> PlateText:
     classes = seen.most_common(1)[0][0]
     if not set(classes) < set(winner.classes):
         return winner
-    return PlateText(
-        text=winner.text,
-        raw=winner.raw,
-        confidence=winner.confidence,
-        char_confidence=winner.char_confidence,
-        valid=winner.valid,
-        classes=classes,
-        layout=winner.layout,
-    )
+    return msgspec.structs.replace(winner, classes=classes)
