@@ -146,11 +146,6 @@ class Ledger:
         spans = self._known.get((device, outbox))
         return spans is not None and all(spans.covers(first, last) for first, last in ranges(runs))
 
-    def knows_number(self, device: str, outbox: int, number: int) -> bool:
-        """Tell whether one number is stored or lost already."""
-        spans = self._known.get((device, outbox))
-        return spans is not None and spans.covers(number, number)
-
     def enter(self, entries: Sequence[tuple[str, int, Sequence[int], Lost | None]]) -> None:
         """Write that runs (device, outbox, runs, why lost) are dealt with; returns after the commit.
 

@@ -135,6 +135,12 @@ class City:
         headers = {} if role is None else {"Authorization": f"Bearer {self.tokens[role]}"}
         return ClientSession(self.url, headers=headers)
 
+    async def get(self, role: str, path: str, status: int = 200, **query: str) -> Any:
+        """One answer of the API as JSON."""
+        async with self.session(role) as client, client.get(path, params=query) as answer:
+            assert answer.status == status, await answer.text()
+            return await answer.json()
+
     @property
     def context(self) -> Context:
         """What the web part is given."""

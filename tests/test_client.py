@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import msgspec
-import pytest
 from city import NOON, City
 
 from collector.__main__ import main
@@ -19,14 +17,6 @@ from collector.state import now_ms
 from collector.web.access import Access, Who
 
 SAFETY_S = 10
-
-
-@pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
-    city = City(tmp_path)
-    async with city.served():
-        yield city
-    city.close()
 
 
 async def collector(*arguments: str) -> tuple[int, str, str]:

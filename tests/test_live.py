@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
-import pytest
 from city import FLEET, HOUR, NOON, City, plate
 
 from collector.alerts.desk import Alert
@@ -17,14 +15,6 @@ from collector.web.app import make_app
 from edge_agent.contract.events import BoxStatus
 
 SAFETY_S = 10
-
-
-@pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
-    city = City(tmp_path)
-    async with city.served():
-        yield city
-    city.close()
 
 
 def test_the_live_picture_stays_small_and_current() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from city import NOON, City
@@ -16,21 +14,6 @@ from collector.web.metrics import render
 from edge_agent.contract.events import Lost
 
 SAFETY_S = 10
-
-
-@pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
-    city = City(tmp_path)
-    async with city.served():
-        yield city
-    city.close()
-
-
-async def get(city: City, role: str, path: str, status: int = 200, **query: str) -> Any:
-    """One answer as JSON."""
-    async with city.session(role) as client, client.get(path, params=query) as answer:
-        assert answer.status == status, await answer.text()
-        return await answer.json()
 
 
 async def text(city: City, role: str, path: str, **query: str) -> tuple[str, str]:
@@ -47,7 +30,7 @@ async def test_healthz_needs_nothing(city: City) -> None:
 
 async def test_devices_with_state_and_lateness(city: City) -> None:
     city.morning()
-    devices = {device["device"]: device for device in await get(city, "technician", "/api/v1/devices")}
+    devices = {device["device"]: device for device in await city.get("technician", "/api/v1/devices")}
     assert {name: device["state"] for name, device in devices.items()} == {
         "air-01": "online",
         "ap-01": "offline",
@@ -62,7 +45,7 @@ async def test_devices_with_state_and_lateness(city: City) -> None:
 
 async def test_readings_as_measured(city: City) -> None:
     city.measure("air-01", "pm2_5", [20.0, 22.5, 900.0], [1, 2, 4])
-    answer = await get(city, "officer", "/api/v1/readings", station="air-01", quantity="pm2_5")
+    answer = await city.get("officer", "/api/v1/readings", station="air-01", quantity="pm2_5")
     assert (answer["station"], answer["quantity"], answer["unit"]) == ("air-01", "pm2_5", "µg/m3")
     assert [(row["at"], row["value"], row["flag"]) for row in answer["rows"]] == [
         ("2026-11-22T04:58:00.000Z", 20.0, 1),
@@ -74,7 +57,7 @@ async def test_readings_as_measured(city: City) -> None:
 async def test_readings_in_steps(city: City) -> None:
     city.measure("air-01", "pm2_5", [10.0, 20.0, 30.0, 40.0, 999.0], [1, 1, 1, 1, 4], step=30 * 60_000)
     query = {"station": "air-01", "quantity": "pm2_5", "every": "1h", "stop": "2026-11-22T12:30:00+07:00"}
-    rows = (await get(city, "technician", "/api/v1/readings", **query))["rows"]
+    rows = (await city.get("technician", "/api/v1/readings", **query))["rows"]
     assert [(row["at"], row["value"], row["flag"], row["n"], row["of"]) for row in rows] == [
         ("2026-11-22T03:00:00.000Z", 15.0, 1, 2, 2),
         ("2026-11-22T04:00:00.000Z", 35.0, 1, 2, 2),
@@ -86,11 +69,11 @@ async def test_readings_of_a_span(city: City) -> None:
     city.measure("air-01", "pm2_5", [1.0, 2.0, 3.0, 4.0], [1] * 4)
     query = {"station": "air-01", "quantity": "pm2_5"}
     span = {"start": "2026-11-22T04:58:00Z", "stop": "2026-11-22T05:00:00Z"}
-    rows = (await get(city, "officer", "/api/v1/readings", **query, **span))["rows"]
+    rows = (await city.get("officer", "/api/v1/readings", **query, **span))["rows"]
     assert [row["value"] for row in rows] == [2.0, 3.0]  # the stop is not in it
     # a + that was not escaped arrives as a space
     rows = (
-        await get(city, "officer", "/api/v1/readings?station=air-01&quantity=pm2_5&start=2026-11-22T11:59:00+07:00")
+        await city.get("officer", "/api/v1/readings?station=air-01&quantity=pm2_5&start=2026-11-22T11:59:00+07:00")
     )["rows"]
     assert [row["value"] for row in rows] == [3.0, 4.0]
 
@@ -124,7 +107,7 @@ async def test_readings_as_csv(city: City) -> None:
 )
 async def test_wrong_questions_are_answered_kindly(city: City, changes: dict[str, str], status: int, says: str) -> None:
     query = {"station": "air-01", "quantity": "pm2_5"} | changes
-    answer = await get(city, "officer", "/api/v1/readings", status=status, **query)
+    answer = await city.get("officer", "/api/v1/readings", status=status, **query)
     assert says in answer["error"]["en"] + answer["what_to_do"]["en"]
     assert answer["error"]["vi"] != answer["error"]["en"]
 
@@ -152,14 +135,14 @@ async def test_the_store_says_no(tmp_path: Path, rows: int | None, status: int, 
     city.store.close()
     city.store = BrokenStore(rows)  # type: ignore[assignment]
     async with city.served():
-        answer = await get(city, "officer", "/api/v1/readings", status, station="air-01", quantity="pm2_5")
+        answer = await city.get("officer", "/api/v1/readings", status, station="air-01", quantity="pm2_5")
     assert says in str(answer)
     assert "secret" not in str(answer)
     city.engine.dispose()
 
 
 async def test_nothing_here_wrong_method_too_large(city: City) -> None:
-    assert "address" in (await get(city, "police", "/api/v2/plates", status=404))["what_to_do"]["en"]
+    assert "address" in (await city.get("police", "/api/v2/plates", status=404))["what_to_do"]["en"]
     async with city.session("police") as client:
         async with client.delete("/api/v1/plates") as answer:
             assert answer.status == 405
@@ -170,7 +153,7 @@ async def test_nothing_here_wrong_method_too_large(city: City) -> None:
 
 async def test_ledger(city: City) -> None:
     city.ledger.enter([("air-01", 9, (1, 5), None), ("air-01", 9, (8, 2), Lost(kind="wifi", reason="outbox full"))])
-    (account,) = await get(city, "operator", "/api/v1/ledger")
+    (account,) = await city.get("operator", "/api/v1/ledger")
     assert {key: account[key] for key in ("device", "outbox", "highest", "stored", "lost", "missing")} == {
         "device": "air-01",
         "outbox": 9,

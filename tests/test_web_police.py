@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,6 @@ from city import NOON, City, plate
 SAFETY_S = 10
 
 
-@pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
-    city = City(tmp_path)
-    async with city.served():
-        yield city
-    city.close()
-
-
-async def get(city: City, role: str, path: str, status: int = 200, **query: str) -> Any:
-    """One answer as JSON."""
-    async with city.session(role) as client, client.get(path, params=query) as answer:
-        assert answer.status == status, await answer.text()
-        return await answer.json()
-
-
 async def text(city: City, role: str, path: str, **query: str) -> tuple[str, str]:
     """One answer as its content type and text."""
     async with city.session(role) as client, client.get(path, params=query) as answer:
@@ -44,7 +28,7 @@ async def text(city: City, role: str, path: str, **query: str) -> tuple[str, str
 async def test_plates_and_pictures(city: City) -> None:
     city.arrive(1, plate("68A12345", raw="68AI2345", rendered=True))
     city.arrive(2, plate("51K99999", at=NOON + 1000))
-    rows = await get(city, "police", "/api/v1/plates")
+    rows = await city.get("police", "/api/v1/plates")
     assert [row["text"] for row in rows] == ["51K99999", "68A12345"]
     row = rows[1]
     assert (row["id"], row["camera"], row["raw"], row["rendered"]) == ("cam-01.7.1", "cam-01", "68AI2345", True)
@@ -52,12 +36,12 @@ async def test_plates_and_pictures(city: City) -> None:
     assert row["at"] == "2026-11-22T05:00:00.000Z"
     async with city.session("police") as client, client.get(row["picture"]) as answer:
         assert (answer.content_type, await answer.read()) == ("image/jpeg", b"\xff\xd8picture of 68A12345")
-    assert [row["text"] for row in await get(city, "police", "/api/v1/plates", plate="68a*", camera="cam-01")] == [
+    assert [row["text"] for row in await city.get("police", "/api/v1/plates", plate="68a*", camera="cam-01")] == [
         "68A12345"
     ]
-    await get(city, "police", "/api/v1/plates", status=404, camera="air-01")
-    await get(city, "police", "/api/v1/plates", status=400, limit="100000")
-    await get(city, "police", "/api/v1/plates/cam-01.7.3/picture", status=404)
+    await city.get("police", "/api/v1/plates", status=404, camera="air-01")
+    await city.get("police", "/api/v1/plates", status=400, limit="100000")
+    await city.get("police", "/api/v1/plates/cam-01.7.3/picture", status=404)
 
 
 async def test_plates_as_csv_are_no_formulas(city: City) -> None:
@@ -75,13 +59,13 @@ async def test_watchlist(city: City) -> None:
             entry = await answer.json()
         assert (entry["pattern"], entry["officer"], entry["active"]) == ("68A12345", "police-1", True)
         assert entry["expires"] == "2026-11-29T17:00:00.000Z"
-        assert await get(city, "police", "/api/v1/watchlist") == [entry]
+        assert await city.get("police", "/api/v1/watchlist") == [entry]
         async with client.delete(f"/api/v1/watchlist/{entry['id']}") as answer:
             assert (await answer.json())["active"] is False
         async with client.delete(f"/api/v1/watchlist/{entry['id']}") as answer:
             assert answer.status == 404
-    assert await get(city, "police", "/api/v1/watchlist") == []
-    assert len(await get(city, "police", "/api/v1/watchlist", all="true")) == 1
+    assert await city.get("police", "/api/v1/watchlist") == []
+    assert len(await city.get("police", "/api/v1/watchlist", all="true")) == 1
 
 
 NASTY = ("", "\0", "'; DROP TABLE audit; --", "%", "../../etc/passwd", "9" * 400, "\ud7ff", "-1", "1e999", "٣", "[]")
@@ -137,12 +121,12 @@ async def test_entries_that_cannot_be(city: City, changes: dict[str, Any], says:
 async def test_alerts(city: City) -> None:
     city.watch("68A12345")
     city.arrive(1, plate("68A12345", raw="68AI2345", confidence=0.4))
-    (alert,) = await get(city, "police", "/api/v1/alerts")
+    (alert,) = await city.get("police", "/api/v1/alerts")
     assert (alert["kind"], alert["pattern"], alert["reason"]) == ("lookalike", "68A12345", "xe mất cắp")
     assert alert["differences"] == [{"position": 3, "read": "I", "watched": "1"}]
     assert alert["doubts"] == ["low_confidence", "repaired"]
     assert alert["plate"]["id"] == "cam-01.7.1"
-    assert await get(city, "police", "/api/v1/alerts", start="2026-11-22T06:00:00Z") == []
+    assert await city.get("police", "/api/v1/alerts", start="2026-11-22T06:00:00Z") == []
 
 
 async def event(answer: ClientResponse) -> dict[str, str]:
