@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
                 print(json.dumps(found, ensure_ascii=False) if options.json else _line(found), flush=True)
         except EdgeError as error:
             failed += 1
-            print(f"{file}: {error}", file=sys.stderr)
+            print(error, file=sys.stderr)  # names the file
     if sys.stderr.isatty():
         print(file=sys.stderr)
     return 1 if failed else 0

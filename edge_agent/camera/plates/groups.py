@@ -7,7 +7,6 @@ Which grouping is right only the reading tells, so all that the geometry allows 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import cv2
@@ -98,11 +97,13 @@ def _rows(pieces: Sequence[Quad]) -> Iterator[tuple[int, ...]]:
     everyone = range(len(pieces))
     beside = sorted((i, j) for i in everyone for j in everyone if i != j and _beside(pieces[i], pieces[j]))
     yield from beside
-    yield from ((i, j, k) for (i, j), (again, k) in combinations(beside, 2) if j == again)
+    yield from ((i, j, k) for i, j in beside for again, k in beside if j == again)
 
 
 def _beside(left: Quad, right: Quad) -> bool:
     tall, small = max(height(left), height(right)), min(height(left), height(right))
+    if left[:, 0].mean() >= right[:, 0].mean():
+        return False
     gap = float(right[:, 0].min() - left[:, 0].max())
     level = abs(float(left[:, 1].mean() - right[:, 1].mean()))
     return small > 0.55 * tall and level < 0.45 * tall and -0.4 * tall < gap < 1.6 * tall
