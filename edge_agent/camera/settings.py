@@ -72,5 +72,10 @@ class CameraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
                 raise ValueError("source names no host: expected rtsp://user@host:554/path")
             if self.password_file is not None and not parts.username:
                 raise ValueError("password_file is set but source names no user: expected rtsp://user@host/path")
+        elif "://" in self.source:
+            scheme = self.source.partition("://")[0]
+            raise ValueError(
+                f"source begins with {scheme}://; expected rtsp://, rtsps://, /dev/videoN, a file or folder"
+            )
         elif self.password_file is not None:
             raise ValueError("password_file is only for an rtsp:// source")

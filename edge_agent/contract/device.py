@@ -20,8 +20,8 @@ Name = Annotated[
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Degrees, WGS 84."""
 
-    lat: Annotated[float, msgspec.Meta(ge=-90, le=90)]
-    lon: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+    lat: Annotated[float, msgspec.Meta(ge=-90, le=90, description="Degrees north of the equator")]
+    lon: Annotated[float, msgspec.Meta(ge=-180, le=180, description="Degrees east of Greenwich")]
 
 
 class Box(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from msgspec import inspect
 
 from edge_agent.contract import nodes
 from edge_agent.contract.nodes import Mapping, Mark, Mistake, Node, Scalar, render
-from edge_agent.contract.wording import choices, describe, fits, kind_of, shown, unwrap
+from edge_agent.contract.wording import choices, describe, fits, hint_for, shown, unwrap
 
 T = TypeVar("T")
 Path = tuple[str | int, ...]
@@ -79,7 +79,8 @@ class _Checker:
     def _unlike(self, node: Node, given: inspect.Type, path: Path, key_at: Mark) -> Any:
         at = node.at if isinstance(node, Scalar) else key_at
         bare, description = unwrap(given)
-        hint = _hint_for(node, bare.types if isinstance(bare, inspect.UnionType) else (bare,)) or description
+        hint = hint_for(node, bare.types if isinstance(bare, inspect.UnionType) else (bare,))
+        hint = f"{hint} ({description})" if hint and description else hint or description
         return self.say(at, path, f"expected {describe(given)}, got {shown(node)}", hint)
 
     def _union(self, node: Node, type_: inspect.UnionType, path: Path, key_at: Mark, given: inspect.Type) -> Any:
@@ -112,7 +113,10 @@ class _Checker:
             if not self._partial:
                 self.say(key_at, path, f"missing key {field!r}", f"add `{field}:` with one of: {', '.join(known)}")
             return WRONG
-        tag = entry.node.text if isinstance(entry.node, Scalar) else shown(entry.node)
+        if not isinstance(entry.node, Scalar):
+            message = f"expected one of {', '.join(known)}, got {shown(entry.node)}"
+            return self.say(entry.node.at, (*path, field), message)
+        tag = entry.node.text
         if tag in known:
             return self._struct(node, known[tag], path, key_at)
         return self.say(entry.node.at, (*path, field), f"unknown {field} {tag!r}", meant(tag, known))
@@ -189,7 +193,7 @@ class _Checker:
         if isinstance(type_, inspect.LiteralType | inspect.EnumType):
             known = choices(type_)
             if not any(value == k and type(value) is type(k) for k in known):
-                hint = meant(node.text, map(str, known))
+                hint = hint_for(node, (type_,)) or meant(node.text, map(str, known))
                 return self.say(node.at, path, f"expected {describe(given)}, got {shown(node)}", hint)
             return value if isinstance(type_, inspect.LiteralType) else type_.cls(value)
         if not fits(node, type_) or not _in_bounds(value, type_):
@@ -244,25 +248,6 @@ def meant(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known are: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
-
-
-def _hint_for(node: Node, types: Iterable[inspect.Type]) -> str:
-    if not isinstance(node, Scalar):
-        return ""
-    wanted = {kind_of(t) for t in types}
-    if (
-        wanted & {"number", "whole number"}
-        and isinstance(node.value, str)
-        and re.fullmatch(r"-?\d+(\.\d+)?", node.text)
-    ):
-        return "remove the quotes"
-    if "text" in wanted and isinstance(node.value, int | float):
-        return f'put it in quotes: "{node.text}"'
-    if "yes or no" in wanted and node.text.lower() in ("yes", "no", "on", "off"):
-        return f"write {'true' if node.text.lower() in ('yes', 'on') else 'false'}"
-    if wanted & {"number", "whole number"} and re.fullmatch(r"[-+]?\d+,\d+", node.text):
-        return f"write a point for the decimals: {node.text.replace(',', '.')}"
-    return ""
 
 
 def _where_to_add(key: str, field: inspect.Field, path: Path, at: Mark) -> str:

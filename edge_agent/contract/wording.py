@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import inspect
@@ -91,6 +93,32 @@ def shown(node: Node) -> str:
         text = node.text if len(node.text) <= 40 else node.text[:37] + "..."
         return text if isinstance(node.value, int | float) else repr(text)
     return "keys" if isinstance(node, Mapping) else "a list"
+
+
+def hint_for(node: Node, types: Iterable[inspect.Type]) -> str:
+    """How to write what was probably meant where one of `types` is expected; empty where there is no telling."""
+    wanted = {kind_of(t) for t in types}
+    hint = ""
+    if not isinstance(node, Scalar) or wanted <= {"keys", "list"}:
+        hint = _other_shape(node, wanted, types)
+    elif wanted & {"number", "whole number"} and re.fullmatch(r"-?\d+(\.\d+)?", node.text):
+        hint = "remove the quotes" if isinstance(node.value, str) else ""
+    elif wanted & {"number", "whole number"} and re.fullmatch(r"[-+]?\d+,\d+", node.text):
+        hint = f"write a point for the decimals: {node.text.replace(',', '.')}"
+    elif "text" in wanted and isinstance(node.value, int | float):
+        hint = f'put it in quotes: "{node.text}"'
+    elif "yes or no" in wanted and node.text.lower() in ("yes", "no", "on", "off"):
+        hint = f"write {'true' if node.text.lower() in ('yes', 'on') else 'false'}"
+    return hint
+
+
+def _other_shape(node: Node, wanted: set[str], types: Iterable[inspect.Type]) -> str:
+    if "list" in wanted:
+        return f"put it in brackets: [{node.text}]" if isinstance(node, Scalar) else ""
+    needed = [f.encode_name for t in types if isinstance(t, inspect.StructType) for f in t.fields if f.required]
+    if needed:
+        return f"write its keys: {{{', '.join(f'{key}: ...' for key in needed)}}}"
+    return "write `name: ...` on the lines below it, without `-`" if "keys" in wanted else ""
 
 
 def _title(type_: inspect.Type) -> str:

@@ -29,8 +29,8 @@ def read_yaml(path: Path) -> tuple[Mapping | None, list[Mistake]]:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        at = Mark(str(path), 1, 1)
-        return None, [Mistake.at(at, "", f"cannot be read: {error.strerror}", "check the name of the file")]
+        hint = "name the files in it: *.yaml" if isinstance(error, IsADirectoryError) else "check the name of the file"
+        return None, [Mistake.at(Mark(str(path), 1, 1), "", f"cannot be read: {error.strerror}", hint)]
     return parse_yaml(data, str(path))
 
 
@@ -201,7 +201,7 @@ def resolve(text: str) -> str | int | float | bool | None:
 
 _CURES = (
     (r"mapping values are not allowed", "a colon stands where none may",
-     "indent the line like its neighbours; put text that holds `: ` in quotes"),
+     "indent the line like its neighbours; the line above may lack its colon; put text that holds `: ` in quotes"),
     (r"could not find expected ':'", "a key without its colon", "write `key: value`, with a space after the colon"),
     (r"did not find expected key|expected <block end>", "the indentation does not fit the lines above",
      "start the line in the same column as the keys beside it"),

@@ -45,7 +45,12 @@ class SerialLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     ]
     baud: Literal[1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 115200] = 9600
     format: Annotated[
-        str, msgspec.Meta(pattern="^[78][NEO][12]$", description="Data bits, parity (N, E, O), stop bits.")
+        str,
+        msgspec.Meta(
+            pattern="^[78][NEO][12]$",
+            title="data bits, parity (N, E, O) and stop bits, such as 8N1",
+            description="As the sensor's manual says it; 8N1 for most.",
+        ),
     ] = "8N1"
     timeout_s: Annotated[float, msgspec.Meta(ge=0.05, le=60, description="Seconds that an answer may take.")] = 1.5
     quiet_s: Annotated[
@@ -60,7 +65,7 @@ class TcpLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A TCP connection to an instrument or a gateway."""
 
     host: Annotated[str, msgspec.Meta(min_length=1, description="Name or address.")]
-    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 502
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535, description="TCP port; 502 for nearly all.")] = 502
     timeout_s: Annotated[
         float, msgspec.Meta(ge=0.05, le=60, description="Seconds that connecting or an answer may take.")
     ] = 1.5
