@@ -11,6 +11,7 @@ from msgspec import Meta
 from collector.limits import QualitySettings
 from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.nodes import Mistake
+from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import read_yaml
 
@@ -152,9 +153,9 @@ def secret(file: str | None, key: str) -> str | None:
     if file is None:
         return None
     try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise SettingsError(f"{key}: {error.strerror}: {file}\n  put the secret into this file, mode 600") from error
+        return read_secret(file)
+    except SecretFileError as error:
+        raise SettingsError(f"{key}: {error}\n  put the secret alone into this file, mode 600") from error
 
 
 def listed(mistakes: list[Mistake]) -> str:

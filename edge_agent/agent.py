@@ -14,6 +14,7 @@ from edge_agent import heartbeat
 from edge_agent.clock import Now, is_sane, now_ms
 from edge_agent.config import DeviceConfig
 from edge_agent.contract.events import Event
+from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
@@ -75,6 +76,8 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
     health = Health()
     password = _password(config)
     outbox = await _open_outbox(config, state, health)
+    waiting = await outbox.waiting()
+    log.info("%s: runs; %d events wait in %s", config.device, waiting.events, state)
 
     def emit_of(part: str) -> Emit:
         return partial(_emit, outbox, health, part)
@@ -147,9 +150,9 @@ def _password(config: DeviceConfig) -> str | None:
     if config.broker.password_file is None:
         return None
     try:
-        return Path(config.broker.password_file).read_text().strip()
-    except OSError as error:
+        return read_secret(config.broker.password_file)
+    except SecretFileError as error:
         raise ConfigError(
-            f"broker.password_file: {error.strerror}: {config.broker.password_file}\n"
+            f"broker.password_file: {error}\n"
             "  put the password that `collector enrol` printed into this file, readable by the agent alone"
         ) from error

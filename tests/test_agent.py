@@ -254,8 +254,14 @@ async def test_events_with_an_impossible_time_are_dropped_and_counted(tmp_path: 
 
 
 def test_a_password_or_state_folder_that_cannot_be_used_is_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    (tmp_path / "empty").touch()
+    (tmp_path / "two").write_text("one\nanother\n")
     for wrong, names in (
-        (f"broker.password_file={tmp_path}/none", "broker.password_file"),
+        (f"broker.password_file={tmp_path}/none", "broker.password_file: No such file"),
+        (f"broker.password_file={tmp_path}/binary", "broker.password_file: holds no text"),
+        (f"broker.password_file={tmp_path}/empty", "broker.password_file: is empty"),
+        (f"broker.password_file={tmp_path}/two", "broker.password_file: holds more than one line"),
         ("state=/proc/x", "state: "),
     ):
         config = load(AIR, [*sets_for(free_port(), tmp_path), wrong])

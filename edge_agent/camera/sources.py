@@ -16,6 +16,7 @@ import numpy as np
 
 from edge_agent.camera.pictures import SUFFIXES, Image, load_picture
 from edge_agent.camera.settings import CameraSettings
+from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.errors import FrameError, LineError
 
 # What goes wrong is said once by the fault, not for each packet by two libraries that know no log file.
@@ -136,11 +137,11 @@ def _address(settings: CameraSettings) -> str:
     if settings.password_file is None:
         return settings.source
     try:
-        password = Path(settings.password_file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CameraError(f"password_file {settings.password_file} cannot be read: {error}") from error
-    if not password:
-        raise CameraError(f"password_file {settings.password_file} is empty · tệp mật khẩu rỗng")
+        password = read_secret(settings.password_file)
+    except SecretFileError as error:
+        raise CameraError(
+            f"password_file: {error}; put the camera's password into it · ghi mật khẩu camera vào tệp này"
+        ) from error
     parts = urlsplit(settings.source)
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
