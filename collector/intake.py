@@ -146,6 +146,7 @@ class Intake:
         try:
             yield client
         finally:
+            self.connected = False  # ends as asked: not lost
             client.disconnect()
             client.loop_stop()
 

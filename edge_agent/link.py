@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable
 from types import TracebackType
@@ -15,10 +16,12 @@ from edge_agent.health import Health
 from edge_agent.lean_paho import CallbackAPIVersion, mqtt
 from edge_agent.settings import BrokerSettings
 
+log = logging.getLogger(__name__)
+
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
-PART = "uplink"
-"""What faults of the connection are said of."""
+PART, LOGIN = "uplink", "uplink login"
+"""What faults are said of: the broker is not reached; it is reached and lets us not in."""
 
 
 class Link:
@@ -77,6 +80,7 @@ class Link:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._say_status(online=False)
+        self.connected = False  # ends as asked: no fault
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -88,11 +92,13 @@ class Link:
         self._client.publish(up(self._device, "status"), self._status(online), qos=1, retain=True)
 
     def _on_connect(self, reason: Any) -> None:
+        self._health.clear(PART)
         if reason.is_failure:
             cure = "is the password the last that `collector enrol` gave to this box?"
-            self._health.fault(PART, f"{self._place} refused us: {reason}; {cure}")
+            self._health.fault(LOGIN, f"{self._place} refused us: {reason}; {cure}")
             return
-        self._health.clear(PART)
+        self._health.clear(LOGIN)
+        log.info("uplink: connected to %s", self._place)
         self._client.subscribe(down(self._device, "stored"), qos=1)
         self._say_status(online=True)
         self.connected = True

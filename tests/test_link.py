@@ -61,7 +61,9 @@ async def test_after_the_broker_was_killed_everything_still_on_disk_is_sent(tmp_
                 assert box.health.faults == ()
 
 
-async def test_a_broker_that_is_not_there_or_refuses_is_told_apart(tmp_path: Path) -> None:
+async def test_a_broker_that_is_not_there_or_refuses_is_told_apart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     port = free_port()
     box = Box(tmp_path, port, password="guessed")
     async with box.sending():
@@ -74,6 +76,8 @@ async def test_a_broker_that_is_not_there_or_refuses_is_told_apart(tmp_path: Pat
             await until(lambda: "collector enrol" in box.health.faults[0].text, "the password is wrong")
             wait_for_end_of_connection(tmp_path)
             assert "refused us" in box.health.faults[0].text, "said after the connection has ended too"
+            said = [record.message for record in caplog.records if record.levelname == "WARNING"]
+            assert ["cannot connect" in line for line in said] == [True, False], "each is said once"
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])
