@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from edge_agent import __version__, config_commands, outbox_commands
 from edge_agent.camera import read_plates
 from edge_agent.config import load
 from edge_agent.errors import EXIT_CONFIG, ConfigError, ModelError
+
+EXIT_INTERRUPTED = 130
+"""Of a command that Ctrl-C ended before it was done, as shells have it; `run` ends with 0, for that is its way."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,13 +47,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     except ModelError as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as `| head` ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return status
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -30,25 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("export", "every readable event as JSON lines, oldest first"),
     ):
         command = commands.add_parser(name, help=help_)
-        command.add_argument("file", type=Path, help="outbox file, such as /var/lib/edge-agent/outbox.sqlite")
+        command.add_argument(
+            "file", type=Path, metavar="FILE", help="outbox file, such as /var/lib/edge-agent/outbox.sqlite"
+        )
         if name == "inspect":
-            command.add_argument("--last", type=int, default=20, help="how many (default 20)")
+            command.add_argument("--last", type=int, default=20, metavar="N", help="how many (default 20)")
         if name == "export":
-            command.add_argument("--to", type=Path, help="file to write (default: standard output)")
+            command.add_argument("--to", type=Path, metavar="FILE", help="file to write (default: standard output)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the commands; the file is only read."""
-    if not options.file.is_file():
-        raise ConfigError(f"{options.file}: no such file; the outbox stands in the folder that `state` names")
-    with closing(sqlite3.connect(f"{options.file.resolve().as_uri()}?mode=ro", uri=True)) as db:
-        try:
-            return {"status": _status, "inspect": _inspect, "verify": _verify, "export": _export}[
-                options.outbox_command
-            ](db, options)
-        except sqlite3.DatabaseError as error:
-            print(f"{options.file}: not readable as an outbox: {error}", file=sys.stderr)
-            return 1
+    commands = {"status": _status, "inspect": _inspect, "verify": _verify, "export": _export}
+    try:
+        if not options.file.is_file():
+            raise ConfigError(f"{options.file}: no such file; the outbox stands in the folder that `state` names")
+        with closing(sqlite3.connect(f"{options.file.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            if db.execute("SELECT count(*) FROM meta").fetchone() != (1,):
+                raise sqlite3.DatabaseError("it has no number of its own")  # noqa: TRY301
+            return commands[options.outbox_command](db, options)
+    except sqlite3.DatabaseError as error:
+        cure = "is it the outbox? The agent sets a damaged one aside by itself; `export` gives what can be read"
+        print(f"{options.file}: not readable as an outbox: {error}\n  {cure}", file=sys.stderr)
+    except PermissionError as error:
+        print(f"{error.filename}: {error.strerror}; the outbox belongs to the agent's user", file=sys.stderr)
+    return 1
 
 
 def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
@@ -72,10 +78,12 @@ def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
 
 def _inspect(db: sqlite3.Connection, options: argparse.Namespace) -> int:
     first = db.execute(
-        "SELECT min(number) FROM (SELECT number FROM events ORDER BY number DESC LIMIT ?)", (options.last,)
+        "SELECT min(number) FROM (SELECT number FROM events ORDER BY number DESC LIMIT ?)",
+        (max(0, options.last),),
     ).fetchone()[0]
-    for line in _lines(db, first or 0):
-        print(line)
+    if first is not None:
+        for line in _lines(db, first):
+            print(line)
     return 0
 
 
@@ -99,10 +107,14 @@ def _export(db: sqlite3.Connection, options: argparse.Namespace) -> int:
             print(line)
         return 0
     count = 0
-    with options.to.open("w") as out:
-        for line in _lines(db, 0):
-            out.write(line + "\n")
-            count += 1
+    try:
+        with options.to.open("w") as out:
+            for line in _lines(db, 0):
+                out.write(line + "\n")
+                count += 1
+    except OSError as error:
+        print(f"{options.to}: {error.strerror}; name another file with --to", file=sys.stderr)
+        return 1
     print(f"{count} events written to {options.to}")
     return 0
 
@@ -122,9 +134,12 @@ def _events(db: sqlite3.Connection, first: int) -> Iterator[tuple[int, Event | s
     ):
         try:
             yield number, msgspec.msgpack.decode(body, type=EVENT_OF[kind])
-        except (msgspec.MsgspecError, KeyError) as error:
+        except (msgspec.MsgspecError, KeyError, TypeError) as error:  # TypeError: no bytes stand there
             yield number, f"event {number} ({kind}): {error}"
 
 
 def _local(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, LOCAL).strftime("%Y-%m-%d %H:%M:%S+07")
+    try:
+        return datetime.fromtimestamp(ms / 1000, LOCAL).strftime("%Y-%m-%d %H:%M:%S+07")
+    except (TypeError, ValueError, OverflowError):  # a damaged file may hold anything
+        return f"no time ({ms!r})"

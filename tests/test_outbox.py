@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -198,3 +198,38 @@ async def test_commands_show_what_waits(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["outbox", "export", str(path), "--to", str(tmp_path / "out.jsonl")]) == 0
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
     assert main(["outbox", "status", str(tmp_path / "none.sqlite")]) == 78
+    assert main(["outbox", "export", str(path), "--to", str(tmp_path)]) == 1, "a folder takes no events"
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "inspect", "verify", "export"])
+def test_commands_survive_what_is_no_outbox(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    empty, foreign = tmp_path / "empty.sqlite", tmp_path / "foreign.sqlite"
+    empty.touch()
+    assert main(["outbox", command, str(empty)]) == 1
+    assert "is it the outbox?" in capsys.readouterr().err
+    with closing(sqlite3.connect(foreign)) as db, db:
+        db.executescript(
+            "CREATE TABLE meta (id, set_aside); CREATE TABLE lost (kind, reason);"
+            "CREATE TABLE events (number INTEGER PRIMARY KEY, kind, at, body);"
+            "INSERT INTO events VALUES (1, 'readings', 'today', 5), (2, 'none', NULL, NULL)"
+        )
+    assert main(["outbox", command, str(foreign)]) == 1
+    assert "no number of its own" in capsys.readouterr().err
+    with closing(sqlite3.connect(foreign)) as db, db:
+        db.execute("INSERT INTO meta VALUES (7, '')")
+    assert main(["outbox", command, str(foreign)]) == (command == "verify")
+    said = capsys.readouterr().out
+    assert "no time ('today')" in said if command == "status" else "event 1 (readings)" in said
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    """As with `edge-agent outbox export FILE | head -1`; the pipe's end must be closed before the first line."""
+    path = tmp_path / "outbox.sqlite"
+    Outbox.open(path, 1_000_000)
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "edge_agent", "outbox", "status", str(path)]
+    ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (ended.returncode, ended.stderr) == (0, b"")
