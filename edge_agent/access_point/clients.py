@@ -133,7 +133,8 @@ async def _call_ubus(command: str, interface: str) -> bytes:
             command, "call", f"hostapd.{interface}", "get_clients", stdout=pipe, stderr=pipe, limit=MAX_ANSWER
         )
     except OSError as error:
-        raise LineError(f"{command} cannot be run: {error.strerror}") from error
+        cure = "where there is no ubus, set hostapd: {by: socket}"
+        raise LineError(f"{command} cannot be run: {error.strerror}; {cure}") from error
     try:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -115,7 +115,8 @@ def _counters(settings: AccessPointSettings, health: Health) -> dict[str, traffi
         return {}
     missing = [name for name in settings.interfaces if name not in every]
     if missing:
-        health.fault("traffic", f"{settings.traffic} knows no {', '.join(missing)}; it knows: {', '.join(every)}")
+        unknown, known = ", ".join(missing), ", ".join(every)
+        health.fault("traffic", f"{settings.traffic} knows no {unknown}; it knows: {known}; correct `interfaces`")
     else:
         health.clear("traffic")
     return {name: every[name] for name in settings.interfaces if name in every}

@@ -8,6 +8,7 @@ cancelling the task leaves nothing behind.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import termios
@@ -45,7 +46,7 @@ class _Wire:
             loop.remove_reader(self._fd)
         data = self._read()
         if not data:
-            raise LineError("closed from the other side")
+            raise LineError("closed from the other side; is it plugged in? · chưa cắm dây?")
         return data
 
     def drain(self) -> None:
@@ -92,8 +93,22 @@ def _open_serial(line: SerialLine) -> _Wire:
             exclusive=True,
         )
     except (OSError, ValueError, termios.error) as error:
-        raise LineError(f"cannot open {line.port}: {error}; is it plugged in? · chưa cắm dây?") from error
+        raise LineError(f"cannot open {line.port}: {_why_not_open(error)}") from error
     return _Wire(port.fileno(), port.close)
+
+
+def _why_not_open(error: Exception) -> str:
+    """The system's reason and what to do; pyserial's own text says file and number twice."""
+    number = getattr(error, "errno", None)
+    if number is None:
+        return f"{error}; is it a serial port? · có phải cổng nối tiếp không?"
+    if number in (errno.EACCES, errno.EPERM):
+        cure = "may the agent's user use it? Add the user to the group dialout · thiếu quyền đọc cổng"
+    elif number in (errno.EAGAIN, errno.EBUSY):
+        cure = "does another program use it? · chương trình khác đang dùng?"
+    else:
+        cure = "is it plugged in? · chưa cắm dây?"
+    return f"{os.strerror(number)}; {cure}"
 
 
 async def _open_tcp(line: TcpLine) -> _Wire:
@@ -214,7 +229,8 @@ class Port:
                     " · không trả lời; kiểm tra nguồn, dây, địa chỉ"
                 ) from None
             self._noise(dropped + len(buffer))
-            raise FrameError(f"{received} bytes and no sound frame, the last: {bytes(buffer[-32:]).hex(' ')}") from None
+            rest = f", the last: {bytes(buffer[-32:]).hex(' ')}" if buffer else ""
+            raise FrameError(f"{received} bytes and no sound frame{rest}") from None
         if dropped > question.slack:
             self._noise(dropped)
         return frame
