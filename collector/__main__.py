@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 
 from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
 from collector.errors import Failure
-from collector.settings import SettingsError, load
+from collector.settings import SettingsError, listed, load, read
 from collector.state import COLLECTOR, fleet, password_file
 from collector.stores import StoreError
+from edge_agent.contract.fleet import read_fleet
+from edge_agent.contract.strict import meant
 
 EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run the collector")
     run.add_argument("settings", type=Path, help="the collector's settings, such as firmware_configs/collector.yaml")
     run.set_defaults(run=_run)
+
+    check = commands.add_parser("check", help="name every mistake in the settings, then in the fleet's files")
+    check.add_argument("settings", type=Path, help="the collector's settings")
+    check.set_defaults(run=_check)
 
     enrolment = commands.add_parser("enrol", help="give a box its MQTT password, printed once")
     enrolment.add_argument("settings", type=Path)
@@ -47,13 +55,20 @@ def main(arguments: list[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()
     except SettingsError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
     except (Failure, StoreError) as error:
         print(error, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as `| head` ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return status
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -62,10 +77,23 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    """Look at the files alone; what `run` needs besides (ports, password files, stores) is seen when it starts."""
+    settings, mistakes = read(options.settings)
+    if settings is not None:
+        mistakes += read_fleet(Path(settings.fleet))[1]
+    if mistakes:
+        raise SettingsError(listed(mistakes))
+    print("no mistakes")
+    return 0
+
+
 def _enrol(options: argparse.Namespace) -> int:
     settings = load(options.settings)
-    if options.device not in {*fleet(settings), COLLECTOR}:
-        raise SettingsError(f"{options.device} is not a box of {settings.fleet}")
+    boxes = fleet(settings)
+    if options.device not in {*boxes, COLLECTOR}:
+        hint = meant(options.device, boxes)
+        raise SettingsError(f"{options.device} is not a box of {settings.fleet}\n  {hint}")
     print(enrol(password_file(settings), options.device))
     return 0
 

@@ -6,11 +6,13 @@ that a rain front or an incoming tide passes. They are no legal limits; officers
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Annotated
 
 import msgspec
 
 from edge_agent.contract.quantities import BY_NAME
+from edge_agent.contract.strict import meant
 
 _Positive = Annotated[float, msgspec.Meta(gt=0)]
 _Unset = msgspec.UnsetType
@@ -42,12 +44,6 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return msgspec.structs.replace(other, **given) if given else other
 
 
-def _known(names: dict[str, Limits]) -> None:
-    for name in names:
-        if name not in BY_NAME:
-            raise ValueError(f"{name!r} is no registered quantity")
-
-
 class QualitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How readings are judged (key `quality` of the collector's file)."""
 
@@ -60,11 +56,6 @@ class QualitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stations: dict[str, dict[str, Limits]] = {}
     """Station: quantity: limits; over those for every station."""
 
-    def __post_init__(self) -> None:
-        _known(self.quantities)
-        for limits in self.stations.values():
-            _known(limits)
-
     def limits(self, station: str, quantity: str) -> Limits:
         """The limits that hold for a quantity at a station."""
         limits = DEFAULTS.get(quantity, Limits())
@@ -72,6 +63,36 @@ class QualitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             if quantity in own:
                 limits = own[quantity].over(limits)
         return limits
+
+    def mistakes(self, stations: Collection[str]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """What no schema can say, for a fleet of these boxes: (path below `quality`, what is wrong, what to do).
+
+        Where the fleet is not known (none), no station is looked for in it.
+        """
+        for name in self.stations:
+            if stations and name not in stations:
+                yield ("stations", name), f"there is no station {name!r} in the fleet", meant(name, stations)
+        levels: list[tuple[str, tuple[str, ...], dict[str, Limits]]] = [("", ("quantities",), self.quantities)]
+        levels += [(name, ("stations", name), limits) for name, limits in self.stations.items()]
+        for station, path, own in levels:
+            for quantity in own:
+                if quantity not in BY_NAME:
+                    yield (*path, quantity), f"{quantity!r} is not a quantity", meant(quantity, BY_NAME)
+                elif wrong := _crossed(self.limits(station, quantity)):
+                    yield (*path, quantity), wrong, "correct one of the two; what no file says is a default"
+
+
+def _crossed(limits: Limits) -> str:
+    """Say which two limits leave one of them without effect."""
+    for lower, upper in (
+        ("suspect_low", "suspect_high"),
+        ("spike_suspect", "spike_fail"),
+        ("flat_suspect_s", "flat_fail_s"),
+    ):
+        low, high = getattr(limits, lower), getattr(limits, upper)
+        if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+            return f"{lower} ({low:g}) is above {upper} ({high:g})"
+    return ""
 
 
 _H = 3600.0

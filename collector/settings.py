@@ -10,12 +10,14 @@ from msgspec import Meta
 
 from collector.limits import QualitySettings
 from edge_agent.contract.broker import FilePath, TlsSettings
-from edge_agent.contract.nodes import Mistake
+from edge_agent.contract.fleet import device_names
+from edge_agent.contract.nodes import Mistake, locate, render
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import read_yaml
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]+", title="an address such as http://127.0.0.1:8086")]
 StoreName = Annotated[str, Meta(pattern=r'^[^"\\\n]{1,64}$')]
 """Of a bucket or database; without what ends a name in a query."""
 _APART = "{} must not be {}: whoever reads the one could read the other; left out, plates are written without text"
@@ -52,7 +54,7 @@ class BrokerSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="
 
     def __post_init__(self) -> None:
         if self.tls is None and self.host not in LOOPBACK:
-            raise ValueError("a broker on another machine needs tls")
+            raise ValueError("a broker on another machine needs tls: {ca: <its authority's certificate>}")
 
 
 class DuckDbSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="duckdb"):
@@ -62,7 +64,7 @@ class DuckDbSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="
 class Influx2Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx2"):
     """InfluxDB 2.x, or what speaks its API for writing (VictoriaMetrics)."""
 
-    url: str
+    url: Url
     org: str
     bucket: StoreName
     plates_bucket: StoreName | None = None
@@ -79,7 +81,7 @@ class Influx2Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag=
 class Influx1Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx1"):
     """InfluxDB 1.x."""
 
-    url: str
+    url: Url
     database: StoreName
     plates_database: StoreName | None = None
     """Database for plates: environmental officers who read `database` must have no right to this one. Left out,
@@ -110,10 +112,12 @@ class WebSettings(_Strict, frozen=True, kw_only=True):
 class PlateSettings(_Strict, frozen=True, kw_only=True):
     """How long personal data is kept. The law names no figure, so there is no default: decide and write it down."""
 
-    keep_days: Annotated[float, Meta(gt=0, le=3650)]
-    """Plates that nobody looked for, with their pictures."""
-    keep_hit_days: Annotated[float, Meta(gt=0, le=3650)]
-    """Plates that raised an alert, with picture and alert."""
+    keep_days: Annotated[
+        float, Meta(gt=0, le=3650, description="Days for plates that nobody looked for, with their pictures")
+    ]
+    keep_hit_days: Annotated[
+        float, Meta(gt=0, le=3650, description="Days for plates that raised an alert, with picture and alert")
+    ]
 
     def __post_init__(self) -> None:
         if self.keep_hit_days < self.keep_days:
@@ -123,11 +127,11 @@ class PlateSettings(_Strict, frozen=True, kw_only=True):
 class Settings(_Strict, frozen=True, kw_only=True):
     """Everything that a collector is told."""
 
-    state: FilePath
-    """Folder for the databases and the password file."""
-    fleet: FilePath
-    """Folder with fleet.yaml, types/ and devices/."""
-    plates: PlateSettings
+    state: Annotated[FilePath, Meta(description="Folder for the databases and the password file")]
+    fleet: Annotated[FilePath, Meta(description="Folder with fleet.yaml, types/ and devices/")]
+    plates: Annotated[
+        PlateSettings, Meta(description="How long personal data is kept: {keep_days: ..., keep_hit_days: ...}")
+    ]
     broker: EmbeddedBroker | BrokerSettings = EmbeddedBroker()
     store: DuckDbSettings | Influx2Settings | Influx1Settings = DuckDbSettings()
     web: WebSettings = WebSettings()
@@ -138,14 +142,24 @@ class Settings(_Strict, frozen=True, kw_only=True):
 
 def load(path: Path) -> Settings:
     """Read the file. Raises SettingsError with every mistake."""
-    node, mistakes = read_yaml(path)
-    settings: Settings | None = None
-    if node is not None:
-        settings, more = build(node, Settings)
-        mistakes += more
+    settings, mistakes = read(path)
     if settings is None or mistakes:
         raise SettingsError(listed(mistakes))
     return settings
+
+
+def read(path: Path) -> tuple[Settings | None, list[Mistake]]:
+    """The settings, and all mistakes; with mistakes the first may be partial."""
+    node, mistakes = read_yaml(path)
+    if node is None:
+        return None, mistakes
+    settings, more = build(node, Settings)
+    mistakes += more
+    if settings is not None:
+        for below, message, hint in settings.quality.mistakes(device_names(Path(settings.fleet))):
+            place = ("quality", *below)
+            mistakes.append(Mistake.at(locate(node, place), render(place), message, hint))
+    return settings, sorted(mistakes, key=lambda mistake: (mistake.line, mistake.column))
 
 
 def secret(file: str | None, key: str) -> str | None:

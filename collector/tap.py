@@ -82,8 +82,6 @@ def run_tap(options: argparse.Namespace) -> int:
             shown += _show(message, options)
     except KeyboardInterrupt:
         pass
-    except BrokenPipeError:  # as `| head` ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     finally:
         client.disconnect()
         client.loop_stop()

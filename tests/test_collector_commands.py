@@ -80,6 +80,37 @@ def test_every_mistake_in_the_settings_is_named_with_place_and_cure(
     assert "Traceback" not in said
 
 
+def test_check_names_all_mistakes_of_settings_and_fleet_and_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = settings_file(tmp_path)
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == "no mistakes\n"
+    file.write_text(
+        file.read_text() + "quality:\n"
+        "  quantities:\n"
+        "    pm25: {rate_per_min: 3}\n"
+        "    ph: {suspect_low: 11}\n"
+        "  stations:\n"
+        "    air-1: {pm10: {spike_suspect: 20, spike_fail: 10}}\n"
+    )
+    device = tmp_path / "fleet" / "devices" / "air-01.yaml"
+    device.write_text(device.read_text().replace("site:", "sit:"))
+    assert main(["check", str(file)]) == 78
+    said = capsys.readouterr().err
+    for words in (
+        f"{file}:8:5: quality.quantities.pm25: 'pm25' is not a quantity\n  did you mean 'pm2_5'?",
+        f"{file}:9:5: quality.quantities.ph: suspect_low (11) is above suspect_high (10)",
+        f"{file}:11:5: quality.stations.air-1: there is no station 'air-1' in the fleet\n  did you mean 'air-01'?",
+        f"{file}:11:13: quality.stations.air-1.pm10: spike_suspect (20) is above spike_fail (10)",
+        f"{device}:1:1: missing key 'site'",
+    ):
+        assert words in said, said
+    assert main(["run", str(file)]) == 78
+    assert "air-01" in capsys.readouterr().err, "what check names, run names too"
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
@@ -94,6 +125,7 @@ def test_every_mistake_in_the_settings_is_named_with_place_and_cure(
         ("web", "{host: 0.0.0.0}", "beyond this machine the page needs certificate and key"),
         ("web", "{host: 0.0.0.0, certificate: /none/c.pem}", "work only together"),
         ("web", "{certificate: /none/c.pem, key: /none/k.pem}", "web.certificate and key: No such file"),
+        ("store", "{kind: influx1, url: influx, database: b}", "expected an address such as"),
         ("fleet", "/none", "holds no devices"),
         ("state", "/proc/none", "state: No such file"),
     ],

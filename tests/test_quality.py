@@ -234,8 +234,6 @@ def test_settings_override_by_key_and_by_station():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"quantities": {"pm25": {}}},
-        {"stations": {"sea-01": {"pm25": {}}}},
         {"quantities": {"ph": {"spike": 1}}},
         {"quantities": {"ph": {"rate_per_min": 0}}},
         {"open_segments": 1},
@@ -244,6 +242,31 @@ def test_settings_override_by_key_and_by_station():
 def test_wrong_settings_are_refused(wrong: dict):
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(wrong, QualitySettings)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "says"),
+    [
+        ({"quantities": {"pm25": {}}}, ("quantities", "pm25"), "not a quantity"),
+        ({"stations": {"sea-01": {"pm25": {}}}}, ("stations", "sea-01", "pm25"), "not a quantity"),
+        ({"stations": {"sea-1": {}}}, ("stations", "sea-1"), "no station 'sea-1'"),
+        ({"quantities": {"ph": {"flat_suspect_s": 9, "flat_fail_s": 3}}}, ("quantities", "ph"), "is above flat_fail_s"),
+        (
+            {"stations": {"sea-01": {"ph": {"suspect_high": 2}}}},
+            ("stations", "sea-01", "ph"),
+            "suspect_low (4) is above",
+        ),
+    ],
+)
+def test_settings_without_effect_are_named(wrong: dict, path: tuple[str, ...], says: str):
+    ((found, message, cure),) = msgspec.convert(wrong, QualitySettings).mistakes(["sea-01"])
+    assert found == path
+    assert says in message
+    assert cure
+
+
+def test_no_default_is_a_mistake():
+    assert not list(QualitySettings(quantities={name: Limits() for name in DEFAULTS}).mistakes(["sea-01"]))
 
 
 def test_every_default_lies_within_the_registry():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
@@ -11,6 +10,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from collector.web.context import Refusal
+from edge_agent.contract.strict import nearest
 
 T = TypeVar("T")
 
@@ -142,7 +142,7 @@ def known(name: str, names: Iterable[str], what: tuple[str, str]) -> None:
     all_names = list(names)
     if name in all_names:
         return
-    close = difflib.get_close_matches(name, all_names, 3, 0.5) or all_names[:3]
+    close = nearest(name, all_names, 3) or all_names[:3]
     raise Refusal(
         404,
         (f"Không có {what[0]} {name[:40]!r}.", f"There is no {what[1]} {name[:40]!r}."),

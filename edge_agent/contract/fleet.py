@@ -110,16 +110,21 @@ class _Device(msgspec.Struct, frozen=True, kw_only=True):
     access_point: Any = None
 
 
+def device_names(folder: Path) -> list[str]:
+    """The fleet's boxes by the names of their files, which are not read."""
+    return sorted(path.stem for path in (folder / "devices").glob("*.yaml"))
+
+
 def read_fleet(folder: Path) -> tuple[dict[str, Box], list[Mistake]]:
     """Every box of the fleet by name, and what is wrong with the files; a box with mistakes is left out."""
     boxes: dict[str, Box] = {}
     mistakes: list[Mistake] = []
-    files = sorted((folder / "devices").glob("*.yaml"))
-    if not files:
+    names = device_names(folder)
+    if not names:
         at = Mark(str(folder), 1, 1)
         mistakes.append(Mistake.at(at, "", "holds no devices/*.yaml", "give the folder that holds fleet.yaml"))
-    for path in files:
-        device, wrong = _read_device(path)
+    for name in names:
+        device, wrong = _read_device(folder / "devices" / f"{name}.yaml")
         mistakes += wrong
         if device is not None and not wrong:
             boxes[device.device] = _box(device)
