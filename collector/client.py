@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
+from collector.errors import Failure
 from collector.quarantine import Quarantine
 from collector.settings import load
 from collector.state import database, now_ms
@@ -21,26 +21,24 @@ from collector.web.access import ROLES, Access
 from collector.web.context import Refusal
 from collector.web.query import LOCAL, iso, parse_span
 from collector.web.wording import FLAGS
+from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME
+from edge_agent.contract.secret_file import SecretFileError, read_secret
 
 TIMEOUT = ClientTimeout(total=60, connect=10)
 DEFAULT_URL = "http://127.0.0.1:8080"
-
-
-class ClientFailure(Exception):
-    """The collector did not do what was asked; the text is for the person who asked."""
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `query`, `watch`, `token`, `audit` and `refused`; each sets `run`, which returns the exit status."""
     query = commands.add_parser("query", help="show the readings of a station")
     query.add_argument("station", help="such as air-01")
-    query.add_argument("quantity", choices=sorted(BY_NAME), metavar="QUANTITY", help="such as pm2_5")
+    query.add_argument("quantity", help="such as pm2_5")
     query.add_argument("--last", default="24h", metavar="SPAN", help="how far back: 15m, 24h, 7d (default 24h)")
     query.add_argument("--every", metavar="SPAN", help="means of this step: 15m, 1h, 1d")
     query.add_argument("--csv", action="store_true", help="as CSV with times in UTC")
     _add_connection(query)
-    query.set_defaults(run=lambda options: _told(_query, options))
+    query.set_defaults(run=_query)
 
     watch = commands.add_parser("watch", help="which plates are looked for").add_subparsers(required=True)
     add = watch.add_parser("add", help="look for a plate")
@@ -48,13 +46,13 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add.add_argument("--reason", required=True)
     add.add_argument("--officer", help="who answers for it (default: the token's holder)")
     add.add_argument("--for", dest="span", required=True, metavar="SPAN", help="until when: 12h, 7d, 30d from now")
-    add.set_defaults(run=lambda options: _told(_watch_add, options))
+    add.set_defaults(run=_watch_add)
     listing = watch.add_parser("list", help="show what is looked for")
     listing.add_argument("--all", action="store_true", help="also what is no longer in use")
-    listing.set_defaults(run=lambda options: _told(_watch_list, options))
+    listing.set_defaults(run=_watch_list)
     remove = watch.add_parser("remove", help="look for a plate no longer")
     remove.add_argument("entry", type=int, help="the entry's number in the list")
-    remove.set_defaults(run=lambda options: _told(_watch_remove, options))
+    remove.set_defaults(run=_watch_remove)
     for command in (add, listing, remove):
         _add_connection(command)
 
@@ -85,56 +83,52 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--token-file", type=Path, help="file that holds the token (else COLLECTOR_TOKEN)")
 
 
-def _told(command: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:
-    try:
-        command(options)
-    except ClientFailure as failure:
-        print(failure, file=sys.stderr)
-        return 1
-    return 0
-
-
 def _span(text: str) -> int:
     try:
         return parse_span(text)
     except Refusal as refusal:
-        raise ClientFailure(f"{refusal} {refusal.todo[1]}") from None
+        raise Failure(f"{refusal} {refusal.todo[1]}") from None
 
 
-def _query(options: argparse.Namespace) -> None:
+def _query(options: argparse.Namespace) -> int:
     query = {"station": options.station, "quantity": options.quantity}
     query["start"] = str(iso(now_ms() - _span(options.last)))
     if options.every:
         query["every"] = options.every
     if options.csv:
         print(_ask(options, "GET", "readings", query={**query, "format": "csv"}).decode(), end="")
-        return
+        return 0
     answer = msgspec.json.decode(_ask(options, "GET", "readings", query=query))
     quantity = BY_NAME[options.quantity]
     for row in answer["rows"]:
         at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
         value = "–" if row["value"] is None else f"{row['value']:.{quantity.decimals}f} {quantity.unit}"
         flag = FLAGS.get(row["flag"], FLAGS[2])
+        why = f" ({Status(row['status']).name.lower()})" if row["status"] else ""
         count = f"  {row['n']} of {row['of']}" if "n" in row else ""
-        print(f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{count}")
+        print(f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{why}{count}")
     if not answer["rows"]:
         print(f"No readings of {options.quantity} at {options.station} in the last {options.last}.", file=sys.stderr)
+    return 0
 
 
-def _watch_add(options: argparse.Namespace) -> None:
+def _watch_add(options: argparse.Namespace) -> int:
     expires = iso(now_ms() + _span(options.span))
     body = {"pattern": options.pattern, "reason": options.reason, "expires": expires, "officer": options.officer}
     _print_entry(msgspec.json.decode(_ask(options, "POST", "watchlist", body=body)))
+    return 0
 
 
-def _watch_list(options: argparse.Namespace) -> None:
+def _watch_list(options: argparse.Namespace) -> int:
     query = {"all": "true"} if options.all else {}
     for entry in msgspec.json.decode(_ask(options, "GET", "watchlist", query=query)):
         _print_entry(entry)
+    return 0
 
 
-def _watch_remove(options: argparse.Namespace) -> None:
+def _watch_remove(options: argparse.Namespace) -> int:
     _print_entry(msgspec.json.decode(_ask(options, "DELETE", f"watchlist/{options.entry}")))
+    return 0
 
 
 def _print_entry(entry: dict[str, Any]) -> None:
@@ -151,7 +145,7 @@ def _ask(
     query: dict[str, str] | None = None,
     body: dict[str, Any] | None = None,
 ) -> bytes:
-    """One answer of the API. Raises ClientFailure with what it says is wrong."""
+    """One answer of the API. Raises Failure with what it says is wrong."""
     return asyncio.run(_request(options.url.rstrip("/"), _token(options.token_file), method, path, query, body))
 
 
@@ -168,24 +162,24 @@ async def _request(  # noqa: PLR0917
             if answer.status < 400:
                 return content
     except (ClientError, TimeoutError) as error:
-        raise ClientFailure(f"{url} does not answer: {error}\nIs the collector running? --url says where.") from error
+        raise Failure(f"{url} does not answer: {error}\nIs the collector running? --url says where.") from error
     try:
         said = msgspec.json.decode(content)
         lines = [f"{said['error'][tongue]} {said['what_to_do'][tongue]}" for tongue in ("vi", "en")]
     except (msgspec.DecodeError, KeyError, TypeError):
         lines = [f"{url} answered {answer.status}; it does not seem to be a collector"]
-    raise ClientFailure("\n".join(lines))
+    raise Failure("\n".join(lines))
 
 
 def _token(file: Path | None) -> str:
     if file is not None:
         try:
-            return file.read_text().strip()
-        except OSError as error:
-            raise ClientFailure(f"{file}: {error.strerror}") from error
+            return read_secret(str(file))
+        except SecretFileError as error:
+            raise Failure(f"--token-file: {error}") from error
     token = os.environ.get("COLLECTOR_TOKEN", "").strip()
     if not token:
-        raise ClientFailure(
+        raise Failure(
             "Cần mã truy cập: đặt COLLECTOR_TOKEN hoặc dùng --token-file.\n"
             "A token is needed: set COLLECTOR_TOKEN or give --token-file; `collector token add` makes one."
         )
@@ -193,6 +187,8 @@ def _token(file: Path | None) -> str:
 
 
 def _token_add(options: argparse.Namespace) -> int:
+    if not options.name.strip():
+        raise Failure("a token needs the name of the person or program that is to hold it")
     print(Access(database(load(options.settings))).issue(options.name, options.role, now_ms()))
     print("Keep it safe: it is shown only now.", file=sys.stderr)
     return 0

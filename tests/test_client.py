@@ -8,10 +8,12 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import msgspec
+import numpy as np
 from city import NOON, City
 
 from collector.__main__ import main
 from collector.database import open_database
+from collector.points import Frame
 from collector.quarantine import Quarantine, Refused
 from collector.state import now_ms
 from collector.web.access import Access, Who
@@ -53,9 +55,38 @@ async def test_commands(city: City, tmp_path: Path) -> None:
         ["900.0", "µg/m3", "✕", "fail"],
     ]
     status, out, _ = await command(city, "officer", tmp_path, "query", "air-01", "pm2_5", "--csv", "--every", "1d")
-    assert out.splitlines()[0] == "at,value,flag,status,n,of"
+    assert out.splitlines()[0] == "at,unit,value,flag,status,n,of"
     status, _, err = await command(city, "officer", tmp_path, "query", "air-1", "pm2_5")
     assert status == 1 and "air-01" in err
+    status, _, err = await command(city, "officer", tmp_path, "query", "air-01", "pm25")
+    assert status == 1 and "Did you mean: pm2_5" in err
+
+
+async def test_what_an_instrument_was_doing_is_said_beside_the_flag(city: City, tmp_path: Path) -> None:
+    city.time = now_ms()
+    at = np.array([city.time - 2000, city.time - 1000], np.int64)
+    fields = {
+        "ph": np.array([7.0, 7.1]),
+        "ph_flag": np.array([3, 4], np.uint8),
+        "ph_status": np.array([1, 2], np.uint8),
+    }
+    city.store.write([Frame(measurement="seawater", tags={"station": "sea-01", "site": "x"}, at=at, fields=fields)])
+    _, out, _ = await command(city, "officer", tmp_path, "query", "sea-01", "ph")
+    assert [line.split()[4:] for line in out.splitlines()] == [
+        ["?", "suspect", "(calibrating)"],
+        ["✕", "fail", "(fault)"],
+    ]
+    _, out, _ = await command(city, "officer", tmp_path, "query", "sea-01", "ph", "--csv")
+    assert [line.split(",")[1:] for line in out.splitlines()[1:]] == [["pH", "7.0", "3", "1"], ["pH", "7.1", "4", "2"]]
+
+
+async def test_a_token_that_cannot_be_used_is_said(city: City, tmp_path: Path) -> None:
+    query = ("query", "air-01", "pm2_5", "--url", city.url, "--token-file", str(tmp_path / "token"))
+    for content, says in ((None, "No such file"), (b"\xff\xfe", "holds no text"), (b"", "is empty")):
+        if content is not None:
+            (tmp_path / "token").write_bytes(content)
+        status, _, err = await collector(*query)
+        assert status == 1 and says in err
 
 
 async def test_tokens_by_command(tmp_path: Path) -> None:
@@ -70,6 +101,8 @@ async def test_tokens_by_command(tmp_path: Path) -> None:
     status, lines, _ = await collector("audit", str(settings))
     assert msgspec.json.decode(lines)["parameters"] == {"plate": "68A*"}
     assert await collector("token", "revoke", str(settings), "đội 3") == (0, "1 ended\n", "")
+    status, _, err = await collector("token", "add", str(settings), " ", "--role", "police")
+    assert status == 1 and "needs the name" in err
     assert access.holder(token.strip()) is None
 
 

@@ -83,9 +83,9 @@ async def test_readings_as_csv(city: City) -> None:
     kind, body = await text(city, "officer", "/api/v1/readings", station="air-01", quantity="pm2_5", format="csv")
     assert kind == "text/csv; charset=utf-8"
     assert list(csv.reader(io.StringIO(body))) == [
-        ["at", "value", "flag", "status"],
-        ["2026-11-22T04:59:00.000Z", "20.5", "1", "0"],
-        ["2026-11-22T05:00:00.000Z", "", "9", "0"],
+        ["at", "unit", "value", "flag", "status"],
+        ["2026-11-22T04:59:00.000Z", "µg/m3", "20.5", "1", "0"],
+        ["2026-11-22T05:00:00.000Z", "µg/m3", "", "9", "0"],
     ]
 
 

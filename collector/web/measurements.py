@@ -91,10 +91,12 @@ async def readings(request: web.Request) -> web.Response:
             ("Chọn khoảng ngắn hơn, hoặc thêm every=1h.", "Ask for less time, or add every=1h."),
         )
     quantity = BY_NAME[query.quantity]
-    names = ("at", "value", "flag", "status", *(() if every is None else ("n", "of")))
-    table = [(iso(row.at), *(getattr(row, name) for name in names[1:])) for row in rows]
+    names = ("value", "flag", "status", *(() if every is None else ("n", "of")))
+    table = [(iso(row.at), *(getattr(row, name) for name in names)) for row in rows]
     if query.format == "csv":
-        return tables.csv_response(f"{query.station}-{query.quantity}", names, table)
+        # a file is passed on without its name and question, so each line says its unit
+        columns, lines = ("at", "unit", *names), ((at, quantity.unit, *rest) for at, *rest in table)
+        return tables.csv_response(f"{query.station}-{query.quantity}", columns, lines)
     return json(
         {
             "station": query.station,
@@ -103,6 +105,6 @@ async def readings(request: web.Request) -> web.Response:
             "start": iso(start),
             "stop": iso(stop),
             "every": query.every,
-            "rows": [dict(zip(names, row, strict=True)) for row in table],
+            "rows": [dict(zip(("at", *names), row, strict=True)) for row in table],
         }
     )
