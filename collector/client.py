@@ -26,6 +26,7 @@ from edge_agent.contract.quantities import BY_NAME
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 
 TIMEOUT = ClientTimeout(total=60, connect=10)
+STATUS = {status.value: status.name.lower() for status in Status}
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -104,7 +105,7 @@ def _query(options: argparse.Namespace) -> int:
         at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
         value = "–" if row["value"] is None else f"{row['value']:.{quantity.decimals}f} {quantity.unit}"
         flag = FLAGS.get(row["flag"], FLAGS[2])
-        why = f" ({Status(row['status']).name.lower()})" if row["status"] else ""
+        why = f" ({STATUS.get(row['status'], row['status'])})" if row["status"] else ""
         count = f"  {row['n']} of {row['of']}" if "n" in row else ""
         print(f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{why}{count}")
     if not answer["rows"]:

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
-PART, LOGIN = "uplink", "uplink login"
-"""What faults are said of: the broker is not reached; it is reached and lets us not in."""
+PART, LOGIN = "broker", "login"
+"""What faults are said of: the broker is not reached; it is reached and does not let us in."""
 
 
 class Link:
@@ -45,7 +45,7 @@ class Link:
         self.connected = False
         self._device = device
         self._broker = broker
-        self._place = f"the broker at {broker.host}:{broker.port}"
+        self._place = f"{broker.host}:{broker.port}"
         self._status = status
         self._health = health
         self._connected_now = on_connect
@@ -95,10 +95,10 @@ class Link:
         self._health.clear(PART)
         if reason.is_failure:
             cure = "is the password the last that `collector enrol` gave to this box?"
-            self._health.fault(LOGIN, f"{self._place} refused us: {reason}; {cure}")
+            self._health.fault(LOGIN, f"the broker at {self._place} refused us: {reason}; {cure}")
             return
         self._health.clear(LOGIN)
-        log.info("uplink: connected to %s", self._place)
+        log.info("broker: connected to %s", self._place)
         self._client.subscribe(down(self._device, "stored"), qos=1)
         self._say_status(online=True)
         self.connected = True

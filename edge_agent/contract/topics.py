@@ -10,10 +10,8 @@ import re
 from typing import NamedTuple, Self
 
 UP_KINDS = ("readings", "plates", "wifi", "health", "lost", "status")
-DOWN_KINDS = ("stored",)
 ALL_UP = "v1/up/#"
 
-DEVICE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _TOPIC = re.compile(r"v1/(up|down)/([a-z][a-z0-9-]{0,31})/([a-z]{1,16})")
 
 

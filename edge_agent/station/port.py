@@ -97,18 +97,22 @@ def _open_serial(line: SerialLine) -> _Wire:
     return _Wire(port.fileno(), port.close)
 
 
+def _reason(error: OSError) -> str:
+    """The system's reason alone: libraries put file, address and number into their texts, some twice."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
+
+
 def _why_not_open(error: Exception) -> str:
-    """The system's reason and what to do; pyserial's own text says file and number twice."""
-    number = getattr(error, "errno", None)
-    if number is None:
+    """The system's reason and what to do."""
+    if not isinstance(error, OSError) or error.errno is None:
         return f"{error}; is it a serial port? · có phải cổng nối tiếp không?"
-    if number in (errno.EACCES, errno.EPERM):
+    if error.errno in (errno.EACCES, errno.EPERM):
         cure = "may the agent's user use it? Add the user to the group dialout · thiếu quyền đọc cổng"
-    elif number in (errno.EAGAIN, errno.EBUSY):
+    elif error.errno in (errno.EAGAIN, errno.EBUSY):
         cure = "does another program use it? · chương trình khác đang dùng?"
     else:
         cure = "is it plugged in? · chưa cắm dây?"
-    return f"{os.strerror(number)}; {cure}"
+    return f"{_reason(error)}; {cure}"
 
 
 async def _open_tcp(line: TcpLine) -> _Wire:
@@ -126,7 +130,7 @@ async def _open_tcp(line: TcpLine) -> _Wire:
     except OSError as error:
         connection.close()
         raise LineError(
-            f"cannot connect to {line.host}:{line.port}: {error}; is it on? · đã bật nguồn chưa?"
+            f"cannot connect to {line.host}:{line.port}: {_reason(error)}; is it on? · đã bật nguồn chưa?"
         ) from error
     except BaseException:
         connection.close()
