@@ -15,17 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from collector.web.access import Role
+from collector.web.wording import FLAGS, percent
 
 START_S = 30.0
 SHOWN = {"air-01": "pm2_5", "sea-01": "ph", "waste-01": "ph"}
 """A quantity of each station for the summary."""
-FLAGS = {
-    1: ("pass", "green"),
-    2: ("not evaluated", "white"),
-    3: ("suspect", "yellow"),
-    4: ("fail", "red"),
-    9: ("missing", "red"),
-}
+FLAG_COLOURS = {1: "green", 2: "white", 3: "yellow", 4: "red", 9: "red"}
 STATES = {"online": "green", "late": "yellow", "offline": "red", "never": "dim"}
 
 
@@ -118,7 +113,7 @@ async def view(api: Api, plate: str) -> Group:
         seen.add_column(column)
     for row in plates:
         seen.add_row(
-            row["at"][11:19], row["text"], row["raw"], f"{row['confidence']:.0%}", row["colour"], row["layout"]
+            row["at"][11:19], row["text"], row["raw"], percent(row["confidence"]), row["colour"], row["layout"]
         )
     told = [
         Text(f"ALERT {alert['plate']['text']} ({alert['kind']} match of {alert['pattern']})", "bold white on red")
@@ -135,6 +130,6 @@ async def _latest(api: Api, device: str) -> Text:
     if not answer["rows"]:
         return Text("no reading yet", "dim")
     row = answer["rows"][-1]
-    flag, colour = FLAGS[row["flag"]]
+    flag, colour = FLAGS[row["flag"]].en, FLAG_COLOURS[row["flag"]]
     value = "no value" if row["value"] is None else f"{row['value']:g} {answer['unit']}"
     return Text(f"{quantity} {value} ({flag})", colour)

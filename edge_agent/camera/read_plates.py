@@ -105,8 +105,8 @@ def _line(found: dict[str, Any]) -> str:
 
 
 def _words(plate: dict[str, Any]) -> str:
-    """One plate for people; a guess is said to be one."""
+    """One plate for people; a guess is said to be one, and no confidence is rounded up to certainty."""
     doubt = "" if plate["valid"] else "  (not a plate that the rules know)"
     if plate["text"] != plate["raw"]:
         doubt = f"  (repaired from {plate['raw']})"
-    return f"{plate['text']}  {plate['confidence']:.0%}  {plate['colour']}, {plate['layout']} line(s){doubt}"
+    return f"{plate['text']}  {int(100 * plate['confidence'])}%  {plate['colour']}, {plate['layout']} line(s){doubt}"
