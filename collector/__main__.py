@@ -13,8 +13,9 @@ from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
 from collector.errors import Failure
 from collector.settings import SettingsError, listed, load, read
-from collector.state import COLLECTOR, fleet, password_file
+from collector.state import fleet, password_file
 from collector.stores import StoreError
+from edge_agent.contract.device import COLLECTOR
 from edge_agent.contract.fleet import read_fleet
 from edge_agent.contract.strict import meant
 

@@ -19,7 +19,7 @@ from amqtt.plugins.base import BaseAuthPlugin, BaseTopicPlugin
 from amqtt.session import Session
 
 from collector.credentials import Passwords
-from collector.state import COLLECTOR
+from edge_agent.contract.device import COLLECTOR
 
 QUIET_LOGGERS = ("amqtt", "transitions")
 

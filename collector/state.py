@@ -10,11 +10,8 @@ from sqlalchemy import Engine
 
 from collector.database import open_database
 from collector.settings import BrokerSettings, Settings, SettingsError, listed, secret
-from edge_agent.contract.device import Box
+from edge_agent.contract.device import COLLECTOR, Box
 from edge_agent.contract.fleet import read_fleet
-
-COLLECTOR = "collector"
-"""User name of the collector at the broker; no box is called so."""
 
 
 def now_ms() -> int:

@@ -35,7 +35,7 @@ MASK = "•"
 
 def add_tap_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `collector tap`."""
-    parser.add_argument("--settings", type=Path, required=True, help="the collector's settings")
+    parser.add_argument("settings", type=Path, help="the collector's settings")
     parser.add_argument("--device", help="only this box")
     parser.add_argument("--kind", choices=UP_KINDS, help="only this kind")
     parser.add_argument("--count", type=int, default=0, help="stop after so many messages (default: never)")

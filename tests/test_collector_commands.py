@@ -189,7 +189,7 @@ def tapped(centre: Centre, *options: str) -> Iterator[Callable[[str, bytes], Non
         wait_until(lambda: "running" in log.read_text(), 20, "mosquitto runs")
         client.connect("127.0.0.1", centre.mqtt_port)
         client.loop_start()
-        tap = threads.submit(main, ["tap", "--settings", str(centre.settings), *options])
+        tap = threads.submit(main, ["tap", str(centre.settings), *options])
         wait_until(lambda: "SUBACK to collector-tap" in log.read_text(), 20, "the tap has subscribed")
         yield lambda topic, payload: client.publish(topic, payload) and None
         assert tap.result(timeout=20) == 0
@@ -240,13 +240,13 @@ def test_tap_without_a_broker_or_with_a_wrong_password_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     centre = Centre(tmp_path, "mosquitto")
-    assert main(["tap", "--settings", str(centre.settings)]) == 1
+    assert main(["tap", str(centre.settings)]) == 1
     assert "does the collector run?" in capsys.readouterr().err
     (tmp_path / "collector.secret").write_text("guessed")
     assert centre.mosquitto is not None
     with centre.mosquitto:
         wait_until(lambda: "running" in centre.mosquitto.log.read_text(), 20, "mosquitto runs")
-        assert main(["tap", "--settings", str(centre.settings)]) == 1
+        assert main(["tap", str(centre.settings)]) == 1
     assert "refused us" in capsys.readouterr().err
 
 

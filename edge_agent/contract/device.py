@@ -17,6 +17,10 @@ Name = Annotated[
 """Devices, sites, hardware types, lines and sensors: lower case, digits, hyphens."""
 
 
+COLLECTOR = "collector"
+"""User name of the collector at the broker; no box may be called so."""
+
+
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Degrees, WGS 84."""
 
