@@ -199,7 +199,7 @@ class Uplink:
             if flight.attempt >= SILENT_AFTER:
                 self._silent = True
                 self._health.fault("collector", SILENT)
-            if flight.fresh:
+            if flight.fresh and flight.attempt > 1:  # not at once: a single pack may be lost on the way
                 self._overtake()
             self._publish(flight)
 
