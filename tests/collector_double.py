@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
+from events import plate_read
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from processes import wait_until
@@ -177,21 +178,5 @@ EXAMPLES: dict[type, Event] = {
         faults=(),
     ),
     # so large that each is a pack by itself
-    PlateRead: PlateRead(
-        at=AT,
-        text="68A12345",
-        raw="68A12345",
-        confidence=1.0,
-        char_confidence=(),
-        valid=True,
-        classes=("car",),
-        colour="white",
-        layout="one",
-        quad=(0,) * 8,
-        frame_size=(1, 1),
-        frames=1,
-        first=AT,
-        last=AT,
-        jpeg=os.urandom(900),
-    ),
+    PlateRead: plate_read(AT, os.urandom(900)),
 }

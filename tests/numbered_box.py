@@ -13,14 +13,15 @@ import logging
 import sys
 from pathlib import Path
 
-from edge_agent.contract.events import Event, PlateRead, Reading, Readings
+from events import plate_read
+
+from edge_agent.contract.events import Event, Reading, Readings
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
 from edge_agent.settings import BrokerSettings, UplinkSettings
 from edge_agent.uplink import Uplink
 
 START = 1_795_000_000_000
-PLATE = "68A12345"
 PLATE_EVERY = 10
 PAUSE_S = 0.004
 
@@ -30,23 +31,7 @@ def event(number: int) -> Event:
     at = START + number * 1000
     if number % PLATE_EVERY:
         return Readings(at=at, readings=(Reading(2, number % 300), Reading(12, 2800 + number % 50)))
-    return PlateRead(
-        at=at,
-        text=PLATE,
-        raw=PLATE,
-        confidence=0.99,
-        char_confidence=(99,) * 8,
-        valid=True,
-        classes=("car",),
-        colour="white",
-        layout="one",
-        quad=(0, 0, 9, 0, 9, 3, 0, 3),
-        frame_size=(640, 360),
-        frames=5,
-        first=at,
-        last=at,
-        jpeg=b"\xff\xd8" + bytes(500) + b"\xff\xd9",
-    )
+    return plate_read(at, b"\xff\xd8" + bytes(500) + b"\xff\xd9")
 
 
 async def main(device: str, port: int, password: str, state: Path, until: int) -> None:

@@ -17,7 +17,8 @@ from urllib.request import Request, urlopen
 
 import duckdb
 import pytest
-from numbered_box import PLATE, PLATE_EVERY, START, event
+from events import PLATE
+from numbered_box import PLATE_EVERY, START, event
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from processes import Centre, Program, wait_until

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from events import plate_read
 
 from edge_agent.__main__ import main
 from edge_agent.contract.events import Heartbeat, PlateRead, Reading, Readings
@@ -44,23 +45,7 @@ def heartbeat(i: int) -> Heartbeat:
 
 
 def plate(i: int) -> PlateRead:
-    return PlateRead(
-        at=AT + i,
-        text="68A12345",
-        raw="68A12345",
-        confidence=1.0,
-        char_confidence=(),
-        valid=True,
-        classes=("car",),
-        colour="white",
-        layout="one",
-        quad=(0,) * 8,
-        frame_size=(1, 1),
-        frames=1,
-        first=AT,
-        last=AT,
-        jpeg=os.urandom(5000),
-    )
+    return plate_read(AT + i, os.urandom(5000))
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ Measure = Callable[[str], float]
 """Gives what the sensor measures now, in the quantity's own unit."""
 
 
-class PlantowerPms5003:
+class DustSensor:
     """Sends a frame every `every_s` seconds unless it was told to sleep."""
 
     def __init__(self, line: SimulatedLine, measure: Measure, every_s: float = 1.0) -> None:
@@ -29,6 +29,17 @@ class PlantowerPms5003:
 
     def frame(self) -> bytes:
         """The frame that the sensor would send now."""
+        raise NotImplementedError
+
+    def _command(self, data: bytes) -> None:
+        raise NotImplementedError
+
+
+class PlantowerPms5003(DustSensor):
+    """Only streams; hears no more than sleep and wake."""
+
+    def frame(self) -> bytes:
+        """The frame that the sensor would send now."""
         dust = [min(65_535, max(0, round(self._measure(q)))) for q in ("pm1", "pm2_5", "pm10")]
         body = struct.pack(
             ">2sH13H", b"BM", 28, *dust, *dust, *(90 * dust[1], 30 * dust[1], 9 * dust[1], 4, 1, 0), 0x9700
@@ -40,19 +51,8 @@ class PlantowerPms5003:
             self._asleep = data[4] == 0
 
 
-class NovaSds011:
-    """Answers queries and sends a frame every second besides, unless it sleeps."""
-
-    def __init__(self, line: SimulatedLine, measure: Measure, every_s: float = 1.0) -> None:
-        self._line, self._measure, self._every_s = line, measure, every_s
-        self._asleep = False
-        line.hears = self._command
-
-    async def run(self) -> None:
-        while True:
-            if not self._asleep:
-                self._line.say(self.frame())
-            await asyncio.sleep(self._every_s)
+class NovaSds011(DustSensor):
+    """Streams, and answers queries besides."""
 
     def frame(self) -> bytes:
         """The frame that the sensor would send now."""
