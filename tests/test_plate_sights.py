@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge_agent.camera.plates.detector import Detector, boxes, in_order
 from edge_agent.camera.plates.groups import Group, groups, outline, ratio, resized, with_halves
-from edge_agent.camera.plates.model import open_network
-from edge_agent.camera.plates.reader import Reader, rectify
+from edge_agent.camera.plates.ppocr_detector import Detector, boxes, in_order
+from edge_agent.camera.plates.ppocr_model import open_network
+from edge_agent.camera.plates.ppocr_reader import Reader, rectify
 from edge_agent.camera.plates.sights import PlateReader
 from edge_agent.errors import ModelError
 

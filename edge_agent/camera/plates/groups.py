@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from edge_agent.camera.plates.detector import Quad, in_order
+from edge_agent.camera.plates.ppocr_detector import Quad, in_order
 from edge_agent.contract.events import Layout
 
 TALL = 2.3

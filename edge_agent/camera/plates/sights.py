@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_agent.camera.plates.colour import ground_colour
-from edge_agent.camera.plates.detector import Detector
-from edge_agent.camera.plates.detector import Quad as Corners
 from edge_agent.camera.plates.grammar import rank, understand
 from edge_agent.camera.plates.groups import Group, groups, outline, ratio, resized, with_halves
-from edge_agent.camera.plates.model import Image
+from edge_agent.camera.plates.ppocr_detector import Detector
+from edge_agent.camera.plates.ppocr_detector import Quad as Corners
+from edge_agent.camera.plates.ppocr_model import Image
+from edge_agent.camera.plates.ppocr_reader import Read, Reader, rectify
 from edge_agent.camera.plates.read import PlateText, Quad, Sight
-from edge_agent.camera.plates.reader import Read, Reader, rectify
 from edge_agent.camera.plates.vote import vote
 from edge_agent.contract.events import Colour, Layout
 

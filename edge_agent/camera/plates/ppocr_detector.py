@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge_agent.camera.plates.model import FINDER, Floats, Image, Network, open_network
+from edge_agent.camera.plates.ppocr_model import FINDER, Floats, Image, Network, open_network
 
 Quad = npt.NDArray[np.float32]
 """4 x 2: corners in frame pixels, top left first, then clockwise."""

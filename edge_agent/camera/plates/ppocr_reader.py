@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 import cv2
 import numpy as np
 
-from edge_agent.camera.plates.detector import Quad
-from edge_agent.camera.plates.model import READER, Floats, Image, Network, open_network
+from edge_agent.camera.plates.ppocr_detector import Quad
+from edge_agent.camera.plates.ppocr_model import READER, Floats, Image, Network, open_network
 
 HEIGHT = 48
 """What the network was trained with, in pixels."""
