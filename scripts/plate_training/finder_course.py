@@ -1,0 +1,162 @@
+"""Trains the finder: composed scenes -> score, corners, lines and colour for every cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from scripts.plate_training.course import Course
+from scripts.plate_training.examples import Example
+from scripts.plate_training.networks import COLOURS, OFFSET_UNIT, STRIDE, Finder
+from scripts.plate_training.reader_course import pixels
+from scripts.plate_training.scenes import HEIGHT, NARROWEST, WIDEST, WIDTH, Composer, Drawing, Plate, Scene
+
+BATCH = 16
+COLUMNS, ROWS = WIDTH // STRIDE, HEIGHT // STRIDE
+CORE = 0.3
+"""Cells within this share of a plate's size around its middle are asked to find it."""
+UNSURE = -1.0
+
+
+class Scenes(Dataset[tuple[Tensor, Tensor]]):
+    """Endless scenes; the n-th is the same in every run of the same seed."""
+
+    def __init__(self, composer: Composer, seed: int, start: int, count: int) -> None:
+        self._composer, self._seed, self._start, self._count = composer, seed, start, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        scene = self._composer(np.random.default_rng((self._seed, self._start + index)))
+        return torch.from_numpy(scene.image), torch.from_numpy(wanted(scene))
+
+
+def wanted(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """ROWS x COLUMNS x 12: score (UNSURE: not asked), 8 corner offsets, lines (UNSURE), colour (UNSURE), weight."""
+    target = np.zeros((ROWS, COLUMNS, 12), np.float32)
+    x = (np.arange(COLUMNS, dtype=np.float32) + 0.5) * STRIDE
+    y = (np.arange(ROWS, dtype=np.float32) + 0.5) * STRIDE
+    centres = np.stack(np.meshgrid(x, y), -1)
+    for quad in scene.unsure:
+        _forbid(target, quad)
+    for plate in scene.plates:
+        width = float(np.linalg.norm(plate.quad[1] - plate.quad[0]))
+        _forbid(target, plate.quad)
+        if NARROWEST * 0.9 <= width <= WIDEST:
+            _ask(target, centres, plate)
+    return target
+
+
+def _forbid(target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], quad: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    mask = np.zeros(target.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, np.round(quad / STRIDE * 16 - 8).astype(np.int32), 1, shift=4)
+    target[(mask > 0) & (target[..., 0] < 1), 0] = UNSURE
+
+
+def _ask(target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], centres: np.ndarray[tuple[int, ...], np.dtype[np.float32]], plate: Plate) -> None:
+    quad = plate.quad
+    middle = quad.mean(0)
+    right, down = (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
+    basis = np.stack([right, down], 1)
+    if abs(float(np.linalg.det(basis))) < 1:
+        return
+    inside = np.abs((centres - middle) @ np.linalg.inv(basis).T) < CORE
+    cells = inside.all(-1)
+    column, row = int(middle[0] // STRIDE), int(middle[1] // STRIDE)
+    if 0 <= column < COLUMNS and 0 <= row < ROWS:
+        cells[row, column] = True
+    elif not cells.any():
+        return
+    offsets = (quad[None] - centres[cells][:, None]) / OFFSET_UNIT
+    height = float(np.linalg.norm(down))
+    target[cells] = np.concatenate(
+        [np.ones((len(offsets), 1)), offsets.reshape(-1, 8),
+         np.full((len(offsets), 1), {1: 0.0, 2: 1.0}.get(plate.lines, UNSURE)),
+         np.full((len(offsets), 1), COLOURS.index(plate.colour) if plate.colour in COLOURS else UNSURE),
+         np.full((len(offsets), 1), OFFSET_UNIT / max(8.0, height) / math.sqrt(len(offsets)))], 1,
+    )  # fmt: skip
+
+
+def loss(network: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+    """Focal loss of the score, error of the corners in heights of the plate, lines, colour."""
+    with torch.autocast(frames.device.type, torch.bfloat16):
+        cells = network(pixels(frames))
+    cells = cells.float().permute(0, 2, 3, 1)
+    score, want = cells[..., 0], target[..., 0]
+    asked, found = want >= 0, want == 1
+    plain = functional.binary_cross_entropy_with_logits(score, want.clamp(min=0), reduction="none")
+    wrong = (want - score.sigmoid()).abs()
+    share = torch.where(found, 0.75, 0.25)
+    focal = (share * wrong**2 * plain)[asked].sum() / found.sum().clamp(min=1)
+    got, goal = cells[found], target[found]
+    weight = goal[:, 11:]
+    corners = (functional.smooth_l1_loss(got[:, 1:9], goal[:, 1:9], reduction="none", beta=0.1) * weight).sum()
+    corners = corners / weight.sum().clamp(min=1e-6)
+    known = goal[:, 9] >= 0
+    lines = functional.binary_cross_entropy_with_logits(got[known, 9], goal[known, 9]) if known.any() else 0.0
+    known = goal[:, 10] >= 0
+    colour = functional.cross_entropy(got[known, 10:], goal[known, 10].long()) if known.any() else 0.0
+    return 4 * focal + 2 * corners + 0.3 * lines + 0.3 * colour
+
+
+def measured(held: Sequence[Scene]) -> Callable[[nn.Module], dict[str, float]]:
+    """Give a function that tells how many plates of whole photos are found, and how well."""
+
+    @torch.no_grad()
+    def measure(network: nn.Module) -> dict[str, float]:
+        device = next(network.parameters()).device
+        hits, overlaps, false, lines = 0, 0.0, 0, 0
+        for scene in held:
+            image = _padded(scene.image)
+            cells = network(pixels(torch.from_numpy(image[None]).to(device)))[0].permute(1, 2, 0).cpu().numpy()
+            best = (0.0, 0, 0)
+            plate = scene.plates[0]
+            for row, column in zip(*np.nonzero(cells[..., 0] > 0), strict=True):  # probability over a half
+                centre = (np.array([column, row]) + 0.5) * STRIDE
+                quad = cells[row, column, 1:9].reshape(4, 2) * OFFSET_UNIT + centre
+                best = max(best, (_shared(quad, plate.quad), row, column))
+                others = [p.quad for p in scene.plates] + list(scene.unsure)
+                false += all(_shared(quad, other) < 0.05 for other in others)
+            hits += best[0] > 0.5
+            overlaps += best[0]
+            lines += best[0] > 0.5 and (cells[best[1], best[2], 9] > 0) == (plate.lines == 2)
+        count = max(1, len(held))
+        return {"recall": hits / count, "overlap": overlaps / count, "lines": lines / max(1, hits), "false": false / count}
+
+    return measure
+
+
+def _padded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    height, width = image.shape[:2]
+    return cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+
+
+def _shared(one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+    """Overlap of the upright boxes over their union."""
+    low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
+    both = float(np.prod(np.maximum(high - low, 0)))
+    areas = [float(np.prod(np.ptp(quad, axis=0))) for quad in (one, other)]
+    return both / max(1e-6, sum(areas) - both)
+
+
+def train(
+    known: Sequence[Scene], plates: Sequence[Example], held: Sequence[Scene], drawing: Drawing | None, folder: Path, *, steps: int, rate: float, seed: int, device: str,
+    workers: int,
+) -> Finder:  # fmt: skip
+    """Train the finder, or go on where `folder` says that it was interrupted; give the mean network."""
+    torch.manual_seed(seed)
+    course = Course(Finder(), folder, steps=steps, rate=rate, device=device)
+    data = Scenes(Composer(known, plates, drawing), seed, course.step * BATCH, max(1, steps - course.step) * BATCH)
+    batches = iter(DataLoader(data, BATCH, num_workers=workers, persistent_workers=workers > 0))
+    course.run(lambda _: next(batches), loss, measured(held), every=250)
+    assert isinstance(course.mean, Finder)
+    return course.mean
