@@ -14,7 +14,7 @@ import tiny_models
 from tiny_models import write_card, write_model
 
 from edge_agent.camera.plates.card import DetectorCard, ReaderCard, read_card
-from edge_agent.camera.plates.network import open_network
+from edge_agent.camera.plates.network import MODELS, open_network
 from edge_agent.errors import ModelError
 
 
@@ -186,3 +186,7 @@ def test_all_mistakes_of_a_card_are_named_at_once(models: Path) -> None:
 def test_a_card_of_any_bytes_is_refused_with_its_name(models: Path, data: bytes) -> None:
     (models / "reader.yaml").write_bytes(data)
     assert "reader.yaml:1:" in refused(models).replace("reader.yaml:2:", "reader.yaml:1:")
+
+
+def test_the_shipped_models_stand_at_the_top_of_the_repository() -> None:
+    assert MODELS.resolve() == Path(__file__).parent.parent / "models"
