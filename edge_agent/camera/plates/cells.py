@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.camera.plates.read import Quad
 from edge_agent.camera.plates.rectify import Corners
 from edge_agent.contract.events import Colour
 
@@ -67,18 +68,27 @@ def finds(cells: Floats, colours: Sequence[DetectorColour], least_score: float =
 
 def distinct(found: Iterable[Find]) -> list[Find]:
     """Give the finds that overlap with no surer one, the surest first."""
-    kept: list[Find] = []
-    for find in sorted(found, key=lambda find: -find.score):
-        if not any(overlap(find.quad, other.quad) > SHARED for other in kept):
-            kept.append(find)
+    surest = sorted(found, key=lambda find: -find.score)
+    return [surest[number] for number in apart([find.quad for find in surest], SHARED)]
+
+
+def apart(quads: Sequence[Corners | Quad], shared: float) -> list[int]:
+    """Give the numbers of the quads that share no more than this with any given before them.
+
+    What two share is the part of the smaller of the upright boxes around them that lies in the other, 0 to 1.
+    """
+    if not quads:
+        return []
+    corners = np.array(quads, np.float32)
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    area = np.prod(high - low, axis=1)
+    common = np.prod(np.maximum(0, np.minimum(high[:, None], high) - np.maximum(low[:, None], low)), axis=2)
+    overlap = common > shared * np.minimum(area[:, None], area)
+    kept: list[int] = []
+    for number in range(len(quads)):
+        if not overlap[number, kept].any():
+            kept.append(number)
     return kept
-
-
-def overlap(one: Corners, other: Corners) -> float:
-    """Give how much of the smaller of the upright boxes around two quads lies in the other, 0 to 1."""
-    low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    return shared / max(1e-6, min(float(np.prod(np.ptp(quad, axis=0))) for quad in (one, other)))
 
 
 def is_plate(quad: Corners) -> bool:

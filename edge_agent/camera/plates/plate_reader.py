@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge_agent.camera.plates.cells import Find, overlap
+from edge_agent.camera.plates.cells import Find, apart
 from edge_agent.camera.plates.detector import Detector
 from edge_agent.camera.plates.grammar import rank, understand
 from edge_agent.camera.plates.network import MODELS
@@ -79,8 +79,5 @@ def _like_a_plate(text: PlateText) -> bool:
 
 def _best(sights: Iterable[Sight]) -> list[Sight]:
     """Order by rank, and leave out what overlaps with something better."""
-    kept: list[Sight] = []
-    for sight in sorted(sights, key=lambda sight: rank(sight.read), reverse=True):
-        if all(overlap(np.array(sight.quad), np.array(other.quad)) <= OVERLAPPING for other in kept):
-            kept.append(sight)
-    return kept
+    ranked = sorted(sights, key=lambda sight: rank(sight.read), reverse=True)
+    return [ranked[number] for number in apart([sight.quad for sight in ranked], OVERLAPPING)]
