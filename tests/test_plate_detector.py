@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny_models import COLOURS, paint, write_models
 
-from edge_agent.camera.plates.cells import Find, Floats, apart, distinct, finds, is_plate
+from edge_agent.camera.plates.cells import Find, Floats, apart, distinct, finds, is_plate, overlap
 from edge_agent.camera.plates.detector import GREY, Detector, padded, reduced
 from edge_agent.camera.plates.rectify import Corners
 
@@ -108,10 +108,14 @@ def test_a_plate_may_stand_on_its_head() -> None:
     assert is_plate(PLATE[[1, 2, 3, 0]] * (0.5, 2))
 
 
-def test_what_two_plates_share_is_of_the_smaller_one() -> None:
-    for other, shared in ((PLATE, 1), (PLATE * 0.5, 1), (PLATE + (40, 0), 0.5), (PLATE + (80, 0), 0)):
-        assert apart([PLATE, other], shared - 0.01) == [0]
-        assert apart([other, PLATE], shared + 0.01) == [0, 1]
+def test_overlap_is_of_the_smaller() -> None:
+    others = np.array([PLATE, PLATE * 0.5, PLATE + (40, 0), PLATE + (80, 0), PLATE * 0])
+    assert [float(overlap(PLATE, other)) for other in others] == [1, 1, 0.5, 0, 0]
+    assert overlap(others[:, None], others).shape == (5, 5)
+    assert (overlap(others, PLATE) == overlap(PLATE, others)).all()
+
+
+def test_what_overlaps_with_something_before_it_is_left_out() -> None:
     assert apart([PLATE, PLATE * 0.5, PLATE + (90, 0), PLATE + (170, 0)], 0.2) == [0, 2, 3]
     assert apart([PLATE, PLATE + (40, 0), PLATE + (80, 0)], 0.2) == [0, 2]  # what is left out leaves nothing out
     assert apart([], 0.2) == []

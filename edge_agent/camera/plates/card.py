@@ -101,7 +101,10 @@ class ReaderCard(Card, frozen=True, kw_only=True, forbid_unknown_fields=True):
     alphabet: Annotated[Text, Meta(description="The characters in the order of the network's classes 1, 2, 3 ...")]
     calibration: Annotated[
         tuple[tuple[Share, Share], ...],
-        Meta(min_length=2, description="The network's own measure of a whole text, and the share right there, rising"),
+        Meta(
+            min_length=2,
+            description="Rising pairs: the finder's score times the probability of the whole text; share right there",
+        ),
     ]
 
     def __post_init__(self) -> None:

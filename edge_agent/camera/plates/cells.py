@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -73,22 +73,26 @@ def distinct(found: Iterable[Find]) -> list[Find]:
 
 
 def apart(quads: Sequence[Corners | Quad], shared: float) -> list[int]:
-    """Give the numbers of the quads that share no more than this with any given before them.
-
-    What two share is the part of the smaller of the upright boxes around them that lies in the other, 0 to 1.
-    """
+    """Give the numbers of the quads that overlap by no more than this with any given before them."""
     if not quads:
         return []
     corners = np.array(quads, np.float32)
-    low, high = corners.min(axis=1), corners.max(axis=1)
-    area = np.prod(high - low, axis=1)
-    common = np.prod(np.maximum(0, np.minimum(high[:, None], high) - np.maximum(low[:, None], low)), axis=2)
-    overlap = common > shared * np.minimum(area[:, None], area)
+    too_much = overlap(corners[:, None], corners) > shared
     kept: list[int] = []
     for number in range(len(quads)):
-        if not overlap[number, kept].any():
+        if not too_much[number, kept].any():
             kept.append(number)
     return kept
+
+
+def overlap(one: Corners, other: Corners) -> Floats:
+    """Give how much of the smaller of the upright boxes around two quads lies in the other, 0 to 1.
+
+    Either may be many, ... x 4 x 2; so is the answer, as NumPy broadcasts them.
+    """
+    low, high = np.maximum(one.min(-2), other.min(-2)), np.minimum(one.max(-2), other.max(-2))
+    smaller = np.minimum(np.prod(np.ptp(one, axis=-2), axis=-1), np.prod(np.ptp(other, axis=-2), axis=-1))
+    return cast(Floats, np.prod(np.maximum(high - low, 0), axis=-1) / np.maximum(smaller, 1e-6))
 
 
 def is_plate(quad: Corners) -> bool:
