@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,34 @@ MEMORY = 0.998
 CLIP = 5.0
 
 
+class Plan(NamedTuple):
+    """How a network is trained."""
+
+    folder: Path
+    """Of checkpoint and curve."""
+    steps: int
+    """Of the whole course: the rate falls over them."""
+    until: int
+    """The step to stop at for now."""
+    seed: int
+    device: str
+    workers: int
+    """Processes that make examples; 0: none beside the network's own."""
+    every: int = 250
+    """Steps between measurements."""
+    rate: float = 2e-3
+
+
 class Course:
     """Trains `network` and keeps a running mean of its weights."""
 
-    def __init__(self, network: nn.Module, folder: Path, *, steps: int, rate: float, device: str) -> None:
+    def __init__(self, network: nn.Module, plan: Plan) -> None:
+        folder, device, rate = plan.folder, plan.device, plan.rate
+        torch.manual_seed(plan.seed)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(network).eval()
         self.step = 0
-        self._steps, self._rate, self._device = steps, rate, device
+        self._plan = plan
         self._file = folder / "checkpoint.pt"
         self._curve = folder / "curve.jsonl"
         decayed = [p for p in network.parameters() if p.ndim > 1]
@@ -47,16 +68,15 @@ class Course:
         batch: Callable[[int], tuple[Tensor, ...]],
         loss: Callable[..., Tensor],
         measure: Callable[[nn.Module], dict[str, float]],
-        *,
-        every: int,
     ) -> None:
-        """Train to the end; every `every` steps measure, note it in curve.jsonl and keep a checkpoint."""
+        """Train up to step `until`; every `every` steps measure, note it in curve.jsonl and keep a checkpoint."""
+        every, until = self._plan.every, min(self._plan.until, self._plan.steps)
         started, total = time.monotonic(), 0.0
         self.network.train()
-        while self.step < self._steps:
+        while self.step < until:
             for group in self._optimiser.param_groups:
                 group["lr"] = self._rate_now()
-            given = [part.to(self._device) for part in batch(self.step)]
+            given = [part.to(self._plan.device) for part in batch(self.step)]
             value = loss(self.network, *given)
             self._optimiser.zero_grad(set_to_none=True)
             value.backward()
@@ -65,14 +85,16 @@ class Course:
             self.step += 1
             self._remember()
             total += value.item()
-            if self.step % every == 0 or self.step == self._steps:
+            if self.step % every == 0 or self.step == until:
                 figures = {"step": self.step, "loss": total / every, "seconds": time.monotonic() - started}
                 started, total = time.monotonic(), 0.0
                 self._note(figures | measure(self.mean))
 
     def _rate_now(self) -> float:
-        share = self.step / self._steps
-        return self._rate * min(1.0, (self.step + 1) / WARM) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * share)))
+        share = self.step / self._plan.steps
+        return (
+            self._plan.rate * min(1.0, (self.step + 1) / WARM) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * share)))
+        )
 
     @torch.no_grad()
     def _remember(self) -> None:

@@ -10,7 +10,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,8 +50,10 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["part"] == "train"]
 
 
-def examples(folder: Path, pieces: dict[str, list[Piece]]) -> Iterator[Example]:
-    """Give the plates whose text and place are known."""
+def examples(
+    folder: Path, pieces: Mapping[str, list[Piece]], own: Mapping[str, tuple[Quad, tuple[str, ...]]]
+) -> Iterator[Example]:
+    """Give the plates whose text and place are known: `own`, where a model found them, goes before `pieces`."""
     for row in rows(folder):
         if not row["text"]:
             continue
@@ -68,17 +70,21 @@ def examples(folder: Path, pieces: dict[str, list[Piece]]) -> Iterator[Example]:
             boxes = [tuple(box) for box in json.loads(row["chars"])]
             if sorted(box[4] for box in boxes) == sorted(row["text"]):
                 yield Example(row["file"], image, around(boxes, len(lines)), lines, row["colour"], tuple(boxes))
+        elif row["file"] in own:
+            quad, lines = own[row["file"]]
+            yield Example(row["file"], image, quad, lines, row["colour"])
         else:
             box = json.loads(row["boxes"])[0] if row["boxes"] else None
             if box is not None and len(lines) == 2 and box[2] - box[0] > ONE_LINE_ABOVE * (box[3] - box[1]):
                 lines = ("".join(lines),)  # painted on a lorry in one line, whatever its plate has
-            quad = of_pieces(pieces.get(row["file"], []), lines, box)
-            if quad is None and box is not None:
+            found = of_pieces(pieces.get(row["file"], []), lines, box)
+            if found is not None:
+                yield Example(row["file"], image, found, lines, row["colour"])
+            elif box is not None:
                 inward = GROUND_SHARE.get(kind, 0.0)
                 width, height = box[2] - box[0], box[3] - box[1]
                 quad = upright(box[0] + inward * width, box[1] + inward * height,
                                box[2] - inward * width, box[3] - inward * height)  # fmt: skip
-            if quad is not None:
                 yield Example(row["file"], image, quad, lines, row["colour"])
 
 

@@ -27,7 +27,7 @@ class Glyphs:
         self._of: dict[str, list[Shares]] = defaultdict(list)
         self._levels: dict[str, list[tuple[Shares, Shares]]] = {}
         for example in examples:
-            levels = []
+            levels: list[tuple[Shares, Shares]] = []
             for x0, y0, x1, y1, character in example.characters:
                 patch = example.image[max(0, int(y0)) : int(y1), max(0, int(x0)) : int(x1)].astype(np.float32)
                 if min(patch.shape[:2]) < 4:
@@ -46,9 +46,7 @@ class Glyphs:
         """Give the plate with other characters of the same kinds, light and sharpness as they were found."""
         image = example.image.copy()
         boxes: list[tuple[float, float, float, float, str]] = []
-        for (x0, y0, x1, y1, old), (dark, light) in zip(
-            example.characters, self._levels[example.name], strict=True
-        ):
+        for (x0, y0, x1, y1, old), (dark, light) in zip(example.characters, self._levels[example.name], strict=True):
             kind = LETTERS if old.isalpha() else "0123456789"
             new = kind[int(random.integers(len(kind)))]
             glyphs = self._of[new]

@@ -20,7 +20,9 @@ class _FinderFile(nn.Module):
 
     def forward(self, frame: Tensor) -> Tensor:
         cells = self.finder(frame.permute(0, 3, 1, 2).float() / 255).permute(0, 2, 3, 1)
-        return torch.cat([cells[..., :1].sigmoid(), cells[..., 1:9], cells[..., 9:10].sigmoid(), cells[..., 10:].softmax(-1)], -1)
+        return torch.cat(
+            [cells[..., :1].sigmoid(), cells[..., 1:9], cells[..., 9:10].sigmoid(), cells[..., 10:].softmax(-1)], -1
+        )
 
 
 class _ReaderFile(nn.Module):
@@ -34,16 +36,23 @@ class _ReaderFile(nn.Module):
 
 def export_finder(finder: Finder, path: Path) -> None:
     """Write `frame` uint8 [1,H,W,3] -> `cells` float32 [1,H/8,W/8,CELL]; H and W multiples of 32."""
-    _export(_FinderFile(finder.eval()), torch.zeros(1, 256, 320, 3, dtype=torch.uint8), path, "frame", "cells", (1, 2))
+    _export(
+        _FinderFile(finder.eval()),
+        torch.zeros(1, 256, 320, 3, dtype=torch.uint8),
+        path,
+        given="frame",
+        gives="cells",
+        free=(1, 2),
+    )
 
 
 def export_reader(reader: Reader, path: Path) -> None:
     """Write `crops` uint8 [N,64,160,3] -> `steps` float32 [N,2*STEPS,1+len(ALPHABET)]."""
     example = torch.zeros(1, CROP_HEIGHT, CROP_WIDTH, 3, dtype=torch.uint8)
-    _export(_ReaderFile(reader.eval()), example, path, "crops", "steps", (0,))
+    _export(_ReaderFile(reader.eval()), example, path, given="crops", gives="steps", free=(0,))
 
 
-def _export(module: nn.Module, example: Tensor, path: Path, given: str, gives: str, free: tuple[int, ...]) -> None:
+def _export(module: nn.Module, example: Tensor, path: Path, *, given: str, gives: str, free: tuple[int, ...]) -> None:
     buffer = io.BytesIO()
     torch.onnx.export(
         module, (example,), buffer, input_names=[given], output_names=[gives], opset_version=OPSET, dynamo=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from scripts.plate_training.course import Course
+from scripts.plate_training.course import Course, Plan
 from scripts.plate_training.examples import Example
 from scripts.plate_training.networks import COLOURS, OFFSET_UNIT, STRIDE, Finder
 from scripts.plate_training.reader_course import pixels
@@ -56,13 +55,19 @@ def wanted(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return target
 
 
-def _forbid(target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], quad: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def _forbid(
+    target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], quad: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> None:
     mask = np.zeros(target.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, np.round(quad / STRIDE * 16 - 8).astype(np.int32), 1, shift=4)
     target[(mask > 0) & (target[..., 0] < 1), 0] = UNSURE
 
 
-def _ask(target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], centres: np.ndarray[tuple[int, ...], np.dtype[np.float32]], plate: Plate) -> None:
+def _ask(
+    target: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    centres: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    plate: Plate,
+) -> None:
     quad = plate.quad
     middle = quad.mean(0)
     right, down = (quad[1] - quad[0] + quad[2] - quad[3]) / 2, (quad[3] - quad[0] + quad[2] - quad[1]) / 2
@@ -95,7 +100,7 @@ def loss(network: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
     asked, found = want >= 0, want == 1
     plain = functional.binary_cross_entropy_with_logits(score, want.clamp(min=0), reduction="none")
     wrong = (want - score.sigmoid()).abs()
-    share = torch.where(found, 0.75, 0.25)
+    share = torch.where(found, 0.6, 0.4)
     focal = (share * wrong**2 * plain)[asked].sum() / found.sum().clamp(min=1)
     got, goal = cells[found], target[found]
     weight = goal[:, 11:]
@@ -130,7 +135,12 @@ def measured(held: Sequence[Scene]) -> Callable[[nn.Module], dict[str, float]]:
             overlaps += best[0]
             lines += best[0] > 0.5 and (cells[best[1], best[2], 9] > 0) == (plate.lines == 2)
         count = max(1, len(held))
-        return {"recall": hits / count, "overlap": overlaps / count, "lines": lines / max(1, hits), "false": false / count}
+        return {
+            "recall": hits / count,
+            "overlap": overlaps / count,
+            "lines": lines / max(1, hits),
+            "false": false / count,
+        }
 
     return measure
 
@@ -140,7 +150,9 @@ def _padded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarra
     return cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT, value=(114, 114, 114))
 
 
-def _shared(one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
+def _shared(
+    one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> float:
     """Overlap of the upright boxes over their union."""
     low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
     both = float(np.prod(np.maximum(high - low, 0)))
@@ -149,14 +161,13 @@ def _shared(one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: np.nd
 
 
 def train(
-    known: Sequence[Scene], plates: Sequence[Example], held: Sequence[Scene], drawing: Drawing | None, folder: Path, *, steps: int, rate: float, seed: int, device: str,
-    workers: int,
-) -> Finder:  # fmt: skip
-    """Train the finder, or go on where `folder` says that it was interrupted; give the mean network."""
-    torch.manual_seed(seed)
-    course = Course(Finder(), folder, steps=steps, rate=rate, device=device)
-    data = Scenes(Composer(known, plates, drawing), seed, course.step * BATCH, max(1, steps - course.step) * BATCH)
-    batches = iter(DataLoader(data, BATCH, num_workers=workers, persistent_workers=workers > 0))
-    course.run(lambda _: next(batches), loss, measured(held), every=250)
+    known: Sequence[Scene], plates: Sequence[Example], held: Sequence[Scene], drawing: Drawing | None, plan: Plan
+) -> Finder:
+    """Train the finder, or go on where the plan's folder says that it stopped; give the mean network."""
+    course = Course(Finder(), plan)
+    start = course.step * BATCH
+    data = Scenes(Composer(known, plates, drawing), plan.seed, start, max(1, plan.steps * BATCH - start))
+    batches = iter(DataLoader(data, BATCH, num_workers=plan.workers))
+    course.run(lambda _: next(batches), loss, measured(held))
     assert isinstance(course.mean, Finder)
     return course.mean

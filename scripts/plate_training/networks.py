@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_agent.camera.plates.cells import DetectorColour
+
 STRIDE = 8
 """Frame pixels per cell of the finder's answer."""
 OFFSET_UNIT = 16.0
 """Frame pixels per unit of the finder's corner offsets."""
-COLOURS = ("white", "yellow", "blue", "red", "other")
+COLOURS: tuple[DetectorColour, ...] = ("white", "yellow", "blue", "red", "other")
 CELL = 1 + 8 + 1 + len(COLOURS)
 """Score, four corners, two lines or one, colour."""
 
@@ -22,7 +24,9 @@ STEPS = CROP_WIDTH // 4
 
 def _layer(inputs: int, outputs: int, stride: int | tuple[int, int] = 1, dilation: int = 1) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 
@@ -64,7 +68,9 @@ class _Attention(nn.Module):
         self.before = nn.LayerNorm(width)
         self.inward = nn.Linear(width, 3 * width)
         self.outward = nn.Linear(width, width)
-        self.mix = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.mix = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         batch, steps, width = x.shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from edge_agent.camera.plates.rectify import crop
-from scripts.plate_training.course import Course
+from scripts.plate_training.course import Course, Plan
 from scripts.plate_training.crops import view
 from scripts.plate_training.examples import Example
 from scripts.plate_training.exchange import Glyphs
@@ -127,16 +126,11 @@ def measured(examples: Sequence[Example]) -> Callable[[nn.Module], dict[str, flo
     return measure
 
 
-def train(
-    examples: Sequence[Example], drawing: Drawing | None, folder: Path, *, steps: int, rate: float, seed: int, device: str,
-    workers: int, start: Reader | None = None,
-) -> Reader:  # fmt: skip
-    """Train the reader, or go on where `folder` says that it was interrupted; give the mean network."""
-    torch.manual_seed(seed)
-    course = Course(start or Reader(), folder, steps=steps, rate=rate, device=device)
-    data = Crops(examples, drawing, seed, course.step * BATCH, max(1, steps - course.step) * BATCH)
-    batches = iter(DataLoader(data, BATCH, num_workers=workers, persistent_workers=workers > 0))
-    course.run(lambda _: next(batches), loss, measured(examples), every=250)
+def train(examples: Sequence[Example], drawing: Drawing | None, plan: Plan) -> Reader:
+    """Train the reader, or go on where the plan's folder says that it stopped; give the mean network."""
+    course = Course(Reader(), plan)
+    data = Crops(examples, drawing, plan.seed, course.step * BATCH, max(1, plan.steps - course.step) * BATCH)
+    batches = iter(DataLoader(data, BATCH, num_workers=plan.workers))
+    course.run(lambda _: next(batches), loss, measured(examples))
     assert isinstance(course.mean, Reader)
     return course.mean
-

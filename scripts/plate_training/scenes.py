@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from scripts.plate_training.examples import Example, Image, Piece, Quad, rows, upright
 from scripts.plate_training.weather import Random, lit, seen
@@ -105,10 +106,9 @@ class Composer:
                 patch = leaning(patch, random)
             plates, unsure = _paste(image, patch, plates, unsure, random)
         image, matrix = _tilted(image, random)
-        move = lambda quad: cv2.perspectiveTransform(quad[None].astype(np.float32), matrix)[0]  # noqa: E731
-        plates = [plate._replace(quad=move(plate.quad)) for plate in plates]
+        plates = [plate._replace(quad=_moved(plate.quad, matrix)) for plate in plates]
         image = seen(lit(image, random), random, 0.6)
-        return Scene("made", image, tuple(plates), tuple(move(quad) for quad in unsure))
+        return Scene("made", image, tuple(plates), tuple(_moved(quad, matrix) for quad in unsure))
 
     def _base(self, random: Random) -> Scene:
         of = self._whole[int(random.choice(len(WHOLE), p=list(WHOLE.values())))]
@@ -145,12 +145,12 @@ def leaning(patch: Scene, random: Random) -> Scene:
     image = cv2.warpPerspective(np.maximum(patch.image, 1), matrix, size)
     mask = cv2.warpPerspective(np.full((height, width), 255, np.uint8), matrix, size, flags=cv2.INTER_NEAREST)
     image[mask == 0] = 0
+    plates = tuple(plate._replace(quad=_moved(plate.quad, matrix)) for plate in patch.plates)
+    return Scene("leaning", cast(Image, image), plates, tuple(_moved(quad, matrix) for quad in patch.unsure))
 
-    def moved(quad: Quad) -> Quad:
-        return cast(Quad, cv2.perspectiveTransform(quad[None], matrix)[0])
 
-    plates = tuple(plate._replace(quad=moved(plate.quad)) for plate in patch.plates)
-    return Scene("leaning", cast(Image, image), plates, tuple(moved(quad) for quad in patch.unsure))
+def _moved(quad: Quad, matrix: npt.NDArray[np.floating]) -> Quad:
+    return cast(Quad, cv2.perspectiveTransform(quad[None].astype(np.float32), matrix)[0])
 
 
 def alone(example: Example) -> Scene:
@@ -219,5 +219,3 @@ def _tilted(image: Image, random: Random) -> tuple[Image, Quad]:
 def _bounds(quad: Quad, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     low, high = np.floor(quad.min(0) - 4).astype(int), np.ceil(quad.max(0) + 4).astype(int)
     return max(0, low[0]), max(0, low[1]), min(shape[1], high[0]), min(shape[0], high[1])
-
-

@@ -1,0 +1,91 @@
+"""Photos label themselves: where the models so far find a plate that reads like the known text, there it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch.nn import functional
+
+from edge_agent.camera.plates.cells import Find, finds
+from edge_agent.camera.plates.detector import padded
+from edge_agent.camera.plates.rectify import Image, crop
+from scripts.plate_training.examples import ONE_LINE_ABOVE, Quad, distance, plain, rows
+from scripts.plate_training.networks import COLOURS, Finder, Reader
+from scripts.plate_training.reader_course import pixels, said
+
+SCALES = (1.0, 1.6)
+"""A photo is looked at in these sizes: what is missed in one may be found in the other."""
+LEAST_SCORE = 0.1
+WRONG = 2
+"""Characters that a reading may differ in from the known text and still be of that plate."""
+Own = tuple[Quad, tuple[str, ...]]
+"""Where the plate is, and its lines."""
+
+
+def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[tuple[int, int]]:
+    """Write what is found of the named plates of the street photos; give how many are done of how many."""
+    chosen = [row for row in rows(folder) if row["file"].startswith(("street", "close")) and row["text"]]
+    with kept.open("w", encoding="utf-8") as file:
+        for number, row in enumerate(chosen, 1):
+            image = cv2.imread(str(folder / row["file"]))
+            assert image is not None, row["file"]
+            own = named(image, tuple(row["lines"].split("|")), finder, reader)
+            if own is not None:
+                quad, lines = own
+                file.write(json.dumps({"file": row["file"], "quad": quad.tolist(), "lines": lines}) + "\n")
+            yield number, len(chosen)
+
+
+def owns(kept: Path) -> dict[str, Own]:
+    """Read what `look` wrote."""
+    found = {}
+    for line in kept.read_text(encoding="utf-8").splitlines():
+        photo = json.loads(line)
+        found[photo["file"]] = (np.array(photo["quad"], np.float32), tuple(photo["lines"]))
+    return found
+
+
+def named(image: Image, lines: tuple[str, ...], finder: Finder, reader: Reader) -> Own | None:
+    """Give the plate of a photo that reads like `lines`, or None."""
+    text = plain("".join(lines))
+    best: tuple[int, float, Quad, str] | None = None
+    for scale in SCALES:
+        large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+        for find in _found(large, finder):
+            quad = find.quad / scale
+            for two in (False, True):
+                reading = _read(crop(image, quad, two), reader)
+                wrong = distance(plain(reading), text)
+                if wrong <= WRONG and (best is None or (wrong, -find.score) < best[:2]):
+                    best = wrong, -find.score, quad, reading
+    if best is None:
+        return None
+    wrong, _, quad, reading = best
+    if wrong == 0:  # the reading saw how many lines there are; the text's own spelling has the Đ
+        upper = len(reading.partition("|")[0])
+        whole = "".join(lines)
+        return quad, (whole[:upper], whole[upper:]) if "|" in reading else (whole,)
+    across, down = np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[3] - quad[0])
+    return quad, ("".join(lines),) if across > ONE_LINE_ABOVE * down else lines
+
+
+@torch.no_grad()
+def _found(image: Image, finder: Finder) -> list[Find]:
+    cells = finder(pixels(torch.from_numpy(padded(image)[None])))[0].permute(1, 2, 0)
+    parts = (
+        cells[:, :, :1].sigmoid(),
+        cells[:, :, 1:9],
+        cells[:, :, 9:10].sigmoid(),
+        functional.softmax(cells[:, :, 10:], -1),
+    )
+    return finds(torch.cat(parts, -1).numpy(), COLOURS, LEAST_SCORE)
+
+
+@torch.no_grad()
+def _read(image: Image, reader: Reader) -> str:
+    return said(reader(pixels(torch.from_numpy(image[None]))))[0]
