@@ -58,8 +58,7 @@ class CameraSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         float, Meta(ge=0, le=1, description="Plates that were read with less are counted, not sent")
     ] = 0.5
     gone_s: Annotated[
-        float,
-        Meta(ge=0.5, le=600, description="A plate unseen for so long has passed; longer than reading a frame takes"),
+        float, Meta(ge=0.5, le=600, description="A plate that frames have missed for so long has passed, in seconds")
     ] = 3.0
     threads: Annotated[int, Meta(ge=1, le=16, description="Processor cores that the plate reader may use")] = 1
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from difflib import SequenceMatcher
 from math import dist
 
@@ -14,15 +13,16 @@ from edge_agent.camera.plates.vote import agreeing, majority, support, vote
 from edge_agent.contract.events import Colour
 
 MOST_READS = 48
-"""Readings kept for a vote."""
+"""Readings kept for a vote, the surest: of a vehicle that drives away the first frames are the best."""
 
 NEAR = 0.5
 """Plate diagonals; two plates of different vehicles cannot be so near each other."""
 AT_ONCE_MS = 500
 """No vehicle takes another's place within this time."""
-REACH = ((1.0, float("inf")), (0.75, 8.0), (0.6, 2.0))
-"""Least likeness of the texts, and how many diagonals the plate may then have moved. Likeness leads: at five frames
-a second a motorbike at 40 km/h moves by ten plates from frame to frame."""
+ANY = float("inf")
+REACH = ((1.0, ANY, ANY), (0.75, 8.0, ANY), (0.6, 2.0, 3000))
+"""Least likeness of the texts, how many diagonals the plate may then have moved, and within how many milliseconds.
+Likeness leads: at five frames a second a motorbike at 40 km/h moves by ten plates from frame to frame."""
 
 
 class Pass(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +48,9 @@ class Track:
 
     def __init__(self, at_ms: int, sight: Sight, frame: object) -> None:
         self.first = self.last = at_ms
-        self.sights: deque[Sight] = deque(maxlen=MOST_READS)
+        self.unseen_ms = 0
+        """For how long frames have missed it."""
+        self.sights: list[Sight] = []
         self.quad = sight.quad
         self.voted = sight.read
         self.colour = sight.colour
@@ -57,10 +59,12 @@ class Track:
         self.see(at_ms, sight, frame)
 
     def see(self, at_ms: int, sight: Sight, frame: object) -> None:
-        self.last, self.quad = at_ms, sight.quad
+        self.last, self.unseen_ms, self.quad = at_ms, 0, sight.quad
         if self.said:
             return
         self.sights.append(sight)
+        if len(self.sights) > MOST_READS:
+            del self.sights[min(range(len(self.sights)), key=lambda n: self.sights[n].read.confidence)]
         self.colour = majority([seen.colour for seen in self.sights])
         self.voted = vote([seen.read for seen in self.sights], self.colour)
         if self.best is None or self._worth(sight) > self._worth(self.best[0]):
@@ -90,14 +94,18 @@ class Track:
         self.sights.clear()
         return said
 
-    def kinship(self, at_ms: int, sight: Sight) -> float | None:
-        """Tell how well a sight continues this track, greater is better; None: it is another plate."""
+    def kinship(self, at_ms: int, sight: Sight) -> tuple[float, float] | None:
+        """Tell how well a sight continues this track, greater is better; None: it is another plate.
+
+        Place decides only among equally like texts: in a convoy each plate stands where another one just was.
+        """
         alike = _likeness(sight.read.text, self.voted.text)
         moved = _moved(self.quad, sight.quad)
-        reach = next((far for least, far in REACH if alike >= least), -1.0)
-        if at_ms - self.last <= AT_ONCE_MS:
+        since = at_ms - self.last
+        reach = next((far for least, far, within in REACH if alike >= least and since <= within), -1.0)
+        if since <= AT_ONCE_MS:
             reach = max(reach, NEAR)
-        return alike - moved / (1 + moved) if moved <= reach else None
+        return (alike, -moved) if moved <= reach else None
 
     def same(self, sight: Sight) -> bool:
         """Tell whether a sight in the frame that this track was just seen in is the same plate, found twice."""

@@ -11,6 +11,8 @@ __all__ = ["Pass", "Tracker"]
 
 MOST_TRACKS = 32
 """No street shows more vehicles at once; what is more is noise, and the longest unseen is given up."""
+OUTAGE_MS = 60_000
+"""Reading a frame never takes so long: the camera was away, and who is there afterwards has come anew."""
 
 
 class Tracker:
@@ -25,7 +27,7 @@ class Tracker:
         decide_ms: int = 1500,
         sure: float = 0.9,
     ) -> None:
-        """Take a plate unseen for `gone_ms` as gone.
+        """Take a plate as gone once frames have missed it for more than `gone_ms`; time without frames says nothing.
 
         A pass is said once `settle_frames` sights agree on a valid plate that the vote gives `settle_confidence`,
         or for a valid plate `decide_ms` after the first sight, else when it is gone: what is no plate yet may still
@@ -38,33 +40,31 @@ class Tracker:
         self._decide_ms = decide_ms
         self._sure = sure
         self._tracks: list[Track] = []
-        self._looked_at = 0
+        self._at = self._looked_at = 0
         self.dropped = 0
         """Tracks that ended without a pass."""
 
     def update(self, at_ms: int, sights: Sequence[Sight], frame: object) -> list[Pass]:
         """Take what was read in one frame, be it nothing; give the passes that are settled now."""
-        # a clock that was set back would keep plates in view for ever
-        passes = self.flush() if at_ms < self._looked_at else self._end(at_ms)
+        step_ms, passes = self._step(at_ms)
         self._looked_at = at_ms
         unmatched = self._continue(at_ms, sights, frame)
         for sight in unmatched:
             if any(track.last == at_ms and track.same(sight) for track in self._tracks):
                 continue  # found twice in one frame
             self._tracks.append(Track(at_ms, sight, frame))
-        passes += self._settled(at_ms)
+        passes += self._settled(at_ms) + self._end(at_ms, step_ms)
         while len(self._tracks) > MOST_TRACKS:
             passes += self._finish(min(self._tracks, key=lambda track: track.last))
         return passes
 
     def still(self, at_ms: int) -> list[Pass]:
         """Take a frame that was not read since nothing moved in it: what was there still stands there."""
-        if at_ms < self._looked_at:
-            return self.update(at_ms, (), None)
+        step_ms, passes = self._step(at_ms)
         for track in self._tracks:
             if track.last >= self._looked_at - AT_ONCE_MS:
                 track.last = at_ms
-        return self._end(at_ms) + self._settled(at_ms)
+        return passes + self._settled(at_ms) + self._end(at_ms, step_ms)
 
     def flush(self) -> list[Pass]:
         """End all tracks (the source ended); give the passes that were still open."""
@@ -79,7 +79,7 @@ class Tracker:
             if (kinship := track.kinship(at_ms, sight)) is not None
         ]
         tracks, taken = set(), set()
-        for _, t, s in sorted(pairs, key=lambda pair: (-pair[0], pair[1:])):
+        for _, t, s in sorted(pairs, key=lambda pair: pair[0], reverse=True):
             if t not in tracks and s not in taken:
                 tracks.add(t)
                 taken.add(s)
@@ -100,8 +100,20 @@ class Tracker:
                 passes += self._say(track)
         return passes
 
-    def _end(self, at_ms: int) -> list[Pass]:
-        gone = [track for track in self._tracks if at_ms - track.last > self._gone_ms]
+    def _step(self, at_ms: int) -> tuple[int, list[Pass]]:
+        """Go on to a frame; give the time since the one before, and what ends where that tells nothing."""
+        step_ms, self._at = at_ms - self._at, at_ms
+        if 0 <= step_ms <= max(OUTAGE_MS, self._gone_ms):
+            return step_ms, []
+        return 0, self.flush()  # a clock that was set back would keep plates in view for ever
+
+    def _end(self, at_ms: int, step_ms: int) -> list[Pass]:
+        """End the tracks that this frame and those before it have missed for too long."""
+        for track in self._tracks:
+            if track.last < at_ms:
+                # half at most: where frames are rare, no single one that misses the plate may end its pass
+                track.unseen_ms += min(step_ms, self._gone_ms // 2)
+        gone = [track for track in self._tracks if track.unseen_ms > self._gone_ms]
         return [said for track in gone for said in self._finish(track)]
 
     def _finish(self, track: Track) -> list[Pass]:

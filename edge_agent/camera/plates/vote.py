@@ -11,6 +11,9 @@ from edge_agent.camera.plates.grammar import understand
 from edge_agent.camera.plates.read import Instead, PlateText
 from edge_agent.contract.events import Colour, Layout
 
+SURENESS = 4
+"""The power of its confidence with which a character votes. Far frames err alike, an 8 is a B in all of them: counted
+one for one they outvote the near frame that shows what it is."""
 VALID_WEIGHT = 2
 """A reading that is a plate as it stands counts so often as one that is none: chance rarely makes a plate."""
 
@@ -20,7 +23,7 @@ def vote(reads: Sequence[PlateText], colour: Colour) -> PlateText:
 
     Only readings of the best-supported length are aligned. Where the winner is no plate but single readings are,
     those vote alone, and the confidence of the whole shrinks to their share. The confidence of a character is its
-    share of the votes times that of its surest reading: readings of one plate err alike, being many makes none surer.
+    share of the votes times that of its surest reading: being many makes none surer.
     """
     winner = _count(reads, colour)
     if not winner.valid and (valid := [read for read in reads if read.valid]):
@@ -51,10 +54,14 @@ def _weight(read: PlateText) -> float:
     return VALID_WEIGHT if read.valid and not read.repaired else 1
 
 
+def _sureness(percent: float) -> float:
+    return (percent + 1) ** SURENESS  # one, so that readings without any confidence count too
+
+
 def _count(reads: Sequence[PlateText], colour: Colour) -> PlateText:
     lengths: defaultdict[int, float] = defaultdict(float)
     for read in reads:
-        lengths[len(read.raw)] += _weight(read) * (sum(read.char_confidence) / max(1, len(read.raw)) + 1)
+        lengths[len(read.raw)] += _weight(read) * _sureness(sum(read.char_confidence) / max(1, len(read.raw)))
     length = max(lengths, key=lambda n: (lengths[n], n))
     voters = [read for read in reads if len(read.raw) == length]
 
@@ -66,7 +73,7 @@ def _count(reads: Sequence[PlateText], colour: Colour) -> PlateText:
         surest: defaultdict[str, int] = defaultdict(int)
         for read in voters:
             character, sure = read.raw[place], read.char_confidence[place]
-            votes[character] += _weight(read) * (sure + 1)  # one, so that readings without any confidence count too
+            votes[character] += _weight(read) * _sureness(sure)
             surest[character] = max(surest[character], sure)
         best = max(votes, key=lambda character: (votes[character], character))
         raw += best
