@@ -12,12 +12,10 @@ import cv2
 import numpy as np
 
 from scripts.plate_drawing.spec import PlateSpec
-from scripts.plate_drawing.wear import RUST, Picture, clouds
+from scripts.plate_drawing.wear import RUST, Paint, Picture, clouds
 
-Colour = tuple[float, float, float]
-
-BOLTS: tuple[Colour, ...] = ((60, 60, 60), (25, 25, 25), (150, 150, 150), (190, 195, 195), (45, 70, 110), (90, 90, 95))
-HOLDERS: tuple[Colour, ...] = ((25, 25, 25), (45, 42, 40), (20, 20, 20), (185, 185, 185), (150, 152, 155),
+BOLTS: tuple[Paint, ...] = ((60, 60, 60), (25, 25, 25), (150, 150, 150), (190, 195, 195), (45, 70, 110), (90, 90, 95))
+HOLDERS: tuple[Paint, ...] = ((25, 25, 25), (45, 42, 40), (20, 20, 20), (185, 185, 185), (150, 152, 155),
                                (215, 215, 215), (40, 40, 150))  # fmt: skip
 
 
@@ -105,10 +103,10 @@ def holder(shape: tuple[int, int], rng: random.Random, mm: float) -> Holder:
     return Holder(picture, left, top)
 
 
-def _disc(picture: Picture, mm: float, at: tuple[float, float], radius: float, colour: Colour) -> None:
+def _disc(picture: Picture, mm: float, at: tuple[float, float], radius: float, colour: Paint) -> None:
     fixed = round(at[0] * mm * 16), round(at[1] * mm * 16)
     cv2.circle(picture, fixed, max(8, round(radius * mm * 16)), colour, -1, cv2.LINE_8, 4)
 
 
-def _shaded(colour: Colour, tone: float) -> Colour:
+def _shaded(colour: Paint, tone: float) -> Paint:
     return colour[0] * tone, colour[1] * tone, colour[2] * tone

@@ -187,7 +187,7 @@ def draw(character: str, style: Style, height_px: int) -> Mask:
             ink = cv2.blur(ink, (reach, reach), borderType=cv2.BORDER_CONSTANT)
         ink = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
     size = (max(1, round(wide * height_px)), height_px)
-    return np.divide(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), 255, dtype=np.float32)
+    return np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def _strokes(character: str, style: Style) -> list[tuple[list[Point], bool]]:

@@ -12,8 +12,7 @@ from edge_agent.contract.events import Colour, Layout
 from scripts.plate_drawing import fittings, wear
 from scripts.plate_drawing.lettering import Box, random_style, set_lines
 from scripts.plate_drawing.spec import Ink, PlateSpec
-
-Paint = tuple[float, float, float]
+from scripts.plate_drawing.wear import Paint
 
 GROUNDS: dict[Colour, tuple[Paint, ...]] = {
     "white": ((232, 232, 230), (238, 240, 240), (214, 220, 222), (190, 205, 210), (225, 220, 212), (200, 214, 222)),
@@ -70,11 +69,9 @@ def draw_plate(spec: PlateSpec, rng: random.Random, px_per_mm: float, *, worn: b
     if worn and rng.random() < 0.25:
         wear.rub(ink, rng)
     fade = rng.choice((1.0, 1.0, rng.uniform(0.6, 1.0))) if worn else 1.0
-    cover = (ink * fade)[..., None]
-    picture = ground + (black - ground) * cover
+    picture = wear.blend(ground, black, ink * np.float32(fade))
     if spec.red_letters:
-        red = _paint(rng.choice(INKS["red"]), rng)
-        picture += (red - picture) * (lettering.red * fade)[..., None]
+        wear.lay(picture, _paint(rng.choice(INKS["red"]), rng), lettering.red * np.float32(fade))
     if worn:
         _age(picture, ink, spec, rng, px_per_mm)
     mask = np.clip(inside + 0.5, 0, 1) if spec.kind != "painted" else np.ones_like(inside)
@@ -134,18 +131,19 @@ def _light(picture: wear.Picture, rng: random.Random) -> None:
         wear.glare(picture, rng)
 
 
-def _paint(paint: Paint, rng: random.Random) -> NDArray[np.float32]:
+def _paint(paint: Paint, rng: random.Random) -> Paint:
     """Give the paint a little brighter or darker, and of a slightly other hue."""
     tone = rng.gauss(1, 0.06)
-    return np.array([value * tone + rng.gauss(0, 6) for value in paint], np.float32)
+    blue, green, red = (value * tone + rng.gauss(0, 6) for value in paint)
+    return blue, green, red
 
 
 def _inside(shape: tuple[int, ...], radius: float) -> wear.Mask:
     """Give how far each pixel's middle lies inside a plate with round corners, px; negative outside."""
     high, wide = shape
     radius = min(radius, high / 2, wide / 2)
-    x = np.abs(np.arange(wide, dtype=np.float32) + 0.5 - wide / 2)[None, :] - (wide / 2 - radius)
-    y = np.abs(np.arange(high, dtype=np.float32) + 0.5 - high / 2)[:, None] - (high / 2 - radius)
-    inside = radius - np.maximum(x, y)
-    corner = (x > 0) & (y > 0)
-    return np.asarray(np.where(corner, radius - np.hypot(x, y), inside), np.float32)
+    x, y = (np.abs(np.arange(side, dtype=np.float32) + 0.5 - side / 2) - (side / 2 - radius) for side in (wide, high))
+    inside = radius - np.maximum(x[None, :], y[:, None])
+    rows, columns = np.flatnonzero(y > 0), np.flatnonzero(x > 0)
+    inside[np.ix_(rows, columns)] = radius - np.hypot(x[columns][None, :], y[rows][:, None])
+    return np.asarray(inside, np.float32)
