@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -44,15 +44,25 @@ class Example(NamedTuple):
     characters: tuple[tuple[float, float, float, float, str], ...] = ()
 
 
+class Found(Protocol):
+    """Where a model found the named plate (see own.py)."""
+
+    @property
+    def quad(self) -> Quad:
+        """Where it is."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What stands on it."""
+
+
 def rows(folder: Path) -> list[dict[str, str]]:
     """The rows of labels.csv that may be trained on."""
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if row["part"] == "train"]
 
 
-def examples(
-    folder: Path, pieces: Mapping[str, list[Piece]], own: Mapping[str, tuple[Quad, tuple[str, ...]]]
-) -> Iterator[Example]:
+def examples(folder: Path, pieces: Mapping[str, list[Piece]], own: Mapping[str, Found]) -> Iterator[Example]:
     """Give the plates whose text and place are known: `own`, where a model found them, goes before `pieces`."""
     for row in rows(folder):
         if not row["text"]:
@@ -71,8 +81,7 @@ def examples(
             if sorted(box[4] for box in boxes) == sorted(row["text"]):
                 yield Example(row["file"], image, around(boxes, len(lines)), lines, row["colour"], tuple(boxes))
         elif row["file"] in own:
-            quad, lines = own[row["file"]]
-            yield Example(row["file"], image, quad, lines, row["colour"])
+            yield Example(row["file"], image, own[row["file"]].quad, own[row["file"]].lines, row["colour"])
         else:
             box = json.loads(row["boxes"])[0] if row["boxes"] else None
             if box is not None and len(lines) == 2 and box[2] - box[0] > ONE_LINE_ABOVE * (box[3] - box[1]):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,11 +21,23 @@ from scripts.plate_training.reader_course import pixels, said
 
 SCALES = (1.0, 1.6)
 """A photo is looked at in these sizes: what is missed in one may be found in the other."""
-LEAST_SCORE = 0.1
+LEAST_SCORE = 0.15
+MOST = 12
+"""Finds of a photo that are read."""
 WRONG = 2
 """Characters that a reading may differ in from the known text and still be of that plate."""
-Own = tuple[Quad, tuple[str, ...]]
-"""Where the plate is, and its lines."""
+LIKE_A_PLATE = (5, 3)
+"""Characters and digits among them from which another reading in the photo may be another plate."""
+
+
+class Own(NamedTuple):
+    """What the models found in a photo."""
+
+    quad: Quad
+    """Where the named plate is."""
+    lines: tuple[str, ...]
+    others: tuple[Quad, ...]
+    """Where other plates may be."""
 
 
 def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[tuple[int, int]]:
@@ -36,8 +49,8 @@ def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[t
             assert image is not None, row["file"]
             own = named(image, tuple(row["lines"].split("|")), finder, reader)
             if own is not None:
-                quad, lines = own
-                file.write(json.dumps({"file": row["file"], "quad": quad.tolist(), "lines": lines}) + "\n")
+                written = {"quad": own.quad.tolist(), "lines": own.lines, "others": [q.tolist() for q in own.others]}
+                file.write(json.dumps({"file": row["file"], **written}) + "\n")
             yield number, len(chosen)
 
 
@@ -46,7 +59,8 @@ def owns(kept: Path) -> dict[str, Own]:
     found = {}
     for line in kept.read_text(encoding="utf-8").splitlines():
         photo = json.loads(line)
-        found[photo["file"]] = (np.array(photo["quad"], np.float32), tuple(photo["lines"]))
+        others = tuple(np.array(quad, np.float32) for quad in photo["others"])
+        found[photo["file"]] = Own(np.array(photo["quad"], np.float32), tuple(photo["lines"]), others)
     return found
 
 
@@ -54,24 +68,25 @@ def named(image: Image, lines: tuple[str, ...], finder: Finder, reader: Reader) 
     """Give the plate of a photo that reads like `lines`, or None."""
     text = plain("".join(lines))
     best: tuple[int, float, Quad, str] | None = None
+    others: list[Quad] = []
     for scale in SCALES:
         large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-        for find in _found(large, finder):
-            quad = find.quad / scale
-            for two in (False, True):
-                reading = _read(crop(image, quad, two), reader)
-                wrong = distance(plain(reading), text)
-                if wrong <= WRONG and (best is None or (wrong, -find.score) < best[:2]):
-                    best = wrong, -find.score, quad, reading
+        found = [find._replace(quad=find.quad / scale) for find in _found(large, finder)[:MOST]]
+        for find, reading in zip(found, _read(image, found, reader), strict=True):
+            wrong = distance(plain(reading), text)
+            if wrong <= WRONG and (best is None or (wrong, -find.score) < best[:2]):
+                best = wrong, -find.score, find.quad, reading
+            elif len(plain(reading)) >= LIKE_A_PLATE[0] and sum(map(str.isdigit, reading)) >= LIKE_A_PLATE[1]:
+                others.append(find.quad)
     if best is None:
         return None
     wrong, _, quad, reading = best
     if wrong == 0:  # the reading saw how many lines there are; the text's own spelling has the Đ
-        upper = len(reading.partition("|")[0])
-        whole = "".join(lines)
-        return quad, (whole[:upper], whole[upper:]) if "|" in reading else (whole,)
-    across, down = np.linalg.norm(quad[1] - quad[0]), np.linalg.norm(quad[3] - quad[0])
-    return quad, ("".join(lines),) if across > ONE_LINE_ABOVE * down else lines
+        upper, whole = len(reading.partition("|")[0]), "".join(lines)
+        lines = (whole[:upper], whole[upper:]) if "|" in reading else (whole,)
+    elif np.linalg.norm(quad[1] - quad[0]) > ONE_LINE_ABOVE * np.linalg.norm(quad[3] - quad[0]):
+        lines = ("".join(lines),)
+    return Own(quad, lines, tuple(others))
 
 
 @torch.no_grad()
@@ -87,5 +102,8 @@ def _found(image: Image, finder: Finder) -> list[Find]:
 
 
 @torch.no_grad()
-def _read(image: Image, reader: Reader) -> str:
-    return said(reader(pixels(torch.from_numpy(image[None]))))[0]
+def _read(image: Image, found: Sequence[Find], reader: Reader) -> list[str]:
+    if not found:
+        return []
+    crops = [crop(image, find.quad, find.two_lines > 0.5) for find in found]
+    return said(reader(pixels(torch.from_numpy(np.stack(crops)))))

@@ -79,20 +79,19 @@ STEPS: dict[str, Callable[[Settings], None]] = {
 
 def known(settings: Settings) -> list[Example]:
     """Every photo whose plate's text and place are known so far."""
+    return list(examples(settings.photos, teacher.pieces(settings.work / "pieces.jsonl"), _owns(settings)))
+
+
+def _owns(settings: Settings) -> dict[str, own.Own]:
     labelled = settings.work / "own.jsonl"
-    return list(
-        examples(
-            settings.photos,
-            teacher.pieces(settings.work / "pieces.jsonl"),
-            own.owns(labelled) if labelled.exists() else {},
-        )
-    )
+    return own.owns(labelled) if labelled.exists() else {}
 
 
 def train_finder(settings: Settings, until: int) -> Finder:
     """Train the finder up to a step, or load it where it is there already."""
     plates = known(settings)
-    every = list(scenes(settings.photos, plates, teacher.pieces(settings.work / "pieces.jsonl")))
+    pieces = teacher.pieces(settings.work / "pieces.jsonl")
+    every = list(scenes(settings.photos, plates, pieces, _owns(settings)))
     away = {plate.name for plate in plates if reader_course.held_out(plate)}
     return finder_course.train(
         [scene for scene in every if scene.name not in away],

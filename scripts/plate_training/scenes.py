@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scripts.plate_training.examples import Example, Image, Piece, Quad, rows, upright
+from scripts.plate_training.own import Own
 from scripts.plate_training.weather import Random, lit, seen
 
 WIDTH, HEIGHT = 320, 256
@@ -44,7 +45,9 @@ class Scene(NamedTuple):
     """Places that may be plates or not: nothing is learnt there."""
 
 
-def scenes(folder: Path, known: Sequence[Example], pieces: dict[str, list[Piece]]) -> Iterator[Scene]:
+def scenes(
+    folder: Path, known: Sequence[Example], pieces: Mapping[str, list[Piece]], own: Mapping[str, Own]
+) -> Iterator[Scene]:
     """Give every labelled photo whose plates' places are known, whole."""
     by_name = {example.name: example for example in known}
     for row in rows(folder):
@@ -67,6 +70,8 @@ def scenes(folder: Path, known: Sequence[Example], pieces: dict[str, list[Piece]
             for corners, said, _ in pieces.get(row["file"], [])
             if sum(c.isdigit() for c in said) >= 2
         ]
+        if row["file"] in own:
+            unsure += own[row["file"]].others
         unsure = [quad for quad in unsure if not any(_near(quad, plate.quad) for plate in plates)]
         if row["file"].startswith("gate"):
             unsure = []  # every plate is boxed; what else reads like one is the camera's own text
