@@ -1,0 +1,42 @@
+"""Drawn plates as examples: the classes, colours and letters that the photos lack."""
+
+from __future__ import annotations
+
+import random as plain_random
+from typing import cast
+
+import cv2
+import numpy as np
+
+from edge_agent.camera.plates.rectify import Image
+from scripts.plate_drawing.plates import draw_plate
+from scripts.plate_drawing.spec import random_spec
+from scripts.plate_training.examples import Example, upright
+from scripts.plate_training.weather import Random
+
+WIDTHS = (110.0, 230.0)
+"""Of a drawn plate in pixels; a camera sees it smaller."""
+ROOM = 0.12
+"""Of the width: how much is shown around it."""
+
+
+def drawing(random: Random) -> Example:
+    """Draw a plate on a blurred something."""
+    rng = plain_random.Random(int(random.integers(2**62)))
+    spec = random_spec(rng)
+    plate = draw_plate(spec, rng, random.uniform(*WIDTHS) / spec.size_mm[0])
+    height, width = plate.image.shape[:2]
+    room = round(ROOM * width)
+    ground = cv2.resize(
+        random.integers(0, 256, (3, 4, 3)).astype(np.uint8) // int(random.integers(1, 5)),
+        (width + 2 * room, height + 2 * room),
+        interpolation=cv2.INTER_LINEAR,
+    )
+    place = ground[room : room + height, room : room + width]
+    share = plate.mask[..., None].astype(np.float32) / 255
+    place[:] = place + share * (plate.image - place.astype(np.float32))
+    boxes = np.array(plate.char_boxes, np.float32)
+    quad = upright(*boxes[:, :2].min(0), *boxes[:, 2:].max(0)) + np.float32(room)
+    # not called white: these have their colours already
+    colour = plate.colour if plate.colour != "unknown" else ""
+    return Example("drawn", cast(Image, ground), quad, plate.lines, colour)
