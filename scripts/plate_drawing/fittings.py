@@ -14,7 +14,8 @@ import numpy as np
 from scripts.plate_drawing.spec import PlateSpec
 from scripts.plate_drawing.wear import RUST, Paint, Picture, clouds
 
-BOLTS: tuple[Paint, ...] = ((60, 60, 60), (25, 25, 25), (150, 150, 150), (190, 195, 195), (45, 70, 110), (90, 90, 95))
+BOLTS: tuple[Paint, ...] = ((60, 60, 60), (25, 25, 25), (150, 150, 150), (190, 195, 195), (45, 70, 110), (90, 90, 95),
+                            (40, 35, 170))  # fmt: skip
 HOLDERS: tuple[Paint, ...] = ((25, 25, 25), (45, 42, 40), (20, 20, 20), (185, 185, 185), (150, 152, 155),
                                (215, 215, 215), (40, 40, 150))  # fmt: skip
 
@@ -45,9 +46,9 @@ def stamp(picture: Picture, rng: random.Random, spec: PlateSpec, mm: float) -> N
     if spec.layout == "one":
         x, y = (rng.choice((0.05, 0.42)), rng.uniform(0.2, 0.4))
     else:
-        x, y = (rng.choice((0.5, 0.12)), rng.uniform(0.08, 0.3))
-    radius = rng.uniform(4, 8) * (0.7 if wide < 200 else 1)
-    tone = rng.choice((0.82, 0.9, 1.1, 0.7))
+        x, y = (rng.choice((0.45, 0.5, 0.12)), rng.uniform(0.06, 0.25))
+    radius = rng.uniform(5, 10)
+    tone = rng.choice((0.93, 0.93, 1.07, 0.85, 0.7))
     at = round(x * wide * mm), round(y * high * mm)
     around = picture[min(picture.shape[0] - 1, at[1]), min(picture.shape[1] - 1, at[0])]
     colour = _shaded((float(around[0]), float(around[1]), float(around[2])), tone)

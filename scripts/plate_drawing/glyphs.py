@@ -44,9 +44,9 @@ SKELETONS: dict[str, tuple[str, ...]] = {
         "0,0 1,0 | 1,0 .45,.4 ~1,.4 ~1,1 ~0,1 0,.82",
     ),
     "4": (
-        ".6,0 0,.75 | 0,.75 1,.75 | .72,.48 .72,1",
-        ".48,0 0,.74 | 0,.74 1,.74 | .68,.5 .68,1",
-        ".7,0 0,.78 | 0,.78 1,.78 | .74,.56 .74,1",
+        ".6,0 0,.75 | 0,.75 1,.75 | .75,.56 .75,1",
+        ".5,0 0,.73 | 0,.73 1,.73 | .73,.54 .73,1",
+        ".7,0 0,.78 | 0,.78 1,.78 | .77,.6 .77,1",
         ".74,1 .74,0 | .74,0 0,.74 | 0,.74 1,.74",
     ),
     "5": (
@@ -80,9 +80,9 @@ SKELETONS: dict[str, tuple[str, ...]] = {
     "E": ("1,0 0,0 | 0,0 0,1 | 0,1 1,1 | 0,.48 .88,.48", "1,0 0,0 | 0,0 0,1 | 0,1 1,1 | 0,.5 .75,.5"),
     "F": ("1,0 0,0 | 0,0 0,1 | 0,.49 .86,.49", "1,0 0,0 | 0,0 0,1 | 0,.53 .75,.53"),
     "G": (
-        "1,.25 ~1,0 ~0,0 ~0,1 ~1,1 1,.54 | 1,.54 .5,.54",
-        "1,.22 ~1,0 ~0,0 ~0,1 ~1,1 1,.57 | 1,1 1,.57 | 1,.57 .55,.57",
-        "1,.25 ~1,0 ~0,0 ~0,1 ~1,1 1,.6 | 1,.6 .62,.6",
+        "1,.22 ~1,0 ~0,0 ~0,1 ~1,1 1,.56 | 1,.56 .68,.56",
+        "1,.2 ~1,0 ~0,0 ~0,1 ~1,1 1,.56 | 1,1 1,.56 | 1,.56 .66,.56",
+        "1,.22 ~1,0 ~0,0 ~0,1 ~1,1 1,.61 | 1,.61 .74,.61",
     ),
     "H": ("0,0 0,1 | 1,0 1,1 | 0,.49 1,.49",),
     "I": ("0,0 0,1",),
@@ -125,14 +125,14 @@ SKELETONS["9"] = tuple(
 )
 """A nine is a six upside down."""
 
-WIDTHS = {"1": 0.68, "A": 1.06, "G": 1.05, "J": 0.85, "L": 0.94, "M": 1.1, "N": 1.03, "O": 1.18, "Q": 1.18, "T": 0.96,
+WIDTHS = {"1": 0.68, "A": 1.06, "G": 1.12, "J": 0.85, "L": 0.94, "M": 1.1, "N": 1.03, "O": 1.18, "Q": 1.18, "T": 0.96,
           "V": 0.98, "W": 1.45, "Y": 0.96, "Đ": 1.16}  # fmt: skip
 """Width in widths of a 0, where it is not 1; an I is as wide as its stroke."""
 
 _LOOPED = frozenset("04689ABDĐOPQR")
 
-DRAWN_PX = 112
-"""Height at which strokes are laid before they are shrunk; taller glyphs are drawn at their size."""
+DRAWN_PX = 90
+"""Least height at which strokes are laid before they are shrunk."""
 
 
 class Style(NamedTuple):
@@ -151,7 +151,7 @@ class Style(NamedTuple):
     softness: float = 0.02
     """Radius to which all corners of the ink are worn or pressed round."""
     square: bool = True
-    """Strokes end square, not round."""
+    """Strokes end square, not round; where two meet they are square always, or a D would become a 0."""
     waist: float = 0.0
     """How far what is in the middle of a glyph's height stands lower."""
     forms: int = 0
@@ -172,36 +172,46 @@ def draw(character: str, style: Style, height_px: int) -> Mask:
     """
     if character not in SKELETONS:
         raise ValueError(f"no glyph for {character!r}: plates carry {''.join(sorted(SKELETONS))}")
-    high = max(DRAWN_PX, height_px)
-    wide = width(character, style) + abs(style.slant)
-    ink = np.zeros((high, max(1, round(wide * high))), np.uint8)
-    for stroke, closed in _strokes(character, style):
-        _lay(ink, np.asarray(stroke) * high, closed, style.weight * high, style.square)
+    finer = math.ceil(DRAWN_PX / height_px)
+    wide_px = max(1, round((width(character, style) + abs(style.slant)) * height_px))
+    high, wide = height_px * finer, wide_px * finer
+    ink = np.zeros((high, wide), np.uint8)
+    for stroke in _strokes(character, style):
+        _lay(ink, stroke, high, style)
     if style.stencil and character in _LOOPED:
-        across = ink.shape[1] // 2
         bridge = round(high * style.weight * 0.35)
-        ink[:, max(0, across - bridge // 2) : across + bridge - bridge // 2] = 0
+        ink[:, (wide - bridge) // 2 : (wide + bridge) // 2] = 0
     reach = 2 * round(style.softness * high) + 1
     if reach > 1:
         for _ in range(2):
             ink = cv2.blur(ink, (reach, reach), borderType=cv2.BORDER_CONSTANT)
         ink = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]
-    size = (max(1, round(wide * height_px)), height_px)
-    return np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    shrunk = cv2.resize(ink, (wide_px, height_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(shrunk, np.float32) / np.float32(255)
 
 
-def _strokes(character: str, style: Style) -> list[tuple[list[Point], bool]]:
-    """Give the glyph's strokes in heights, from the top left of its ink, and whether each is closed."""
+class _Stroke(NamedTuple):
+    path: NDArray[np.float64]
+    """Nx2, in heights from the top left of the glyph's ink."""
+    closed: bool
+    meets: tuple[bool, bool]
+    """Whether another stroke goes through the first point, through the last."""
+
+
+def _strokes(character: str, style: Style) -> list[_Stroke]:
     half = style.weight / 2
     across = max(0.0, width(character, style) - style.weight)
+    lean = max(0.0, -style.slant)
     forms = SKELETONS[character]
+    parsed = _parsed(forms[zlib.crc32(f"{character}{style.forms}".encode()) % len(forms)])
+    all_points = [point for points, _, _ in parsed for point in points]
     strokes = []
-    for points, rounded, closed in _parsed(forms[zlib.crc32(f"{character}{style.forms}".encode()) % len(forms)]):
+    for points, rounded, closed in parsed:
         bent = [(x * across, y + style.waist * 4 * y * (1 - y) if 0 < y < 1 else y) for x, y in points]
-        path = _round(bent, rounded, closed, style.radius * across, style.bulge)
-        placed = [(half + x, half + y * (1 - style.weight)) for x, y in path]
-        lean = max(0.0, -style.slant)
-        strokes.append(([(x + lean + style.slant * (1 - y), y) for x, y in placed], closed))
+        path = np.array(_round(bent, rounded, closed, style.radius * across, style.bulge))
+        path = half + path * (1, 1 - style.weight)
+        path[:, 0] += lean + style.slant * (1 - path[:, 1])
+        strokes.append(_Stroke(path, closed, (all_points.count(points[0]) > 1, all_points.count(points[-1]) > 1)))
     return strokes
 
 
@@ -219,7 +229,9 @@ def _parsed(skeleton: str) -> tuple[tuple[tuple[Point, ...], tuple[bool, ...], b
     return tuple(strokes)
 
 
-_STEPS = tuple(i / 6 for i in range(7))
+_T = np.arange(7)[:, None] / 6
+_BEZIER = np.hstack([(1 - _T) ** 3, 3 * (1 - _T) ** 2 * _T, 3 * (1 - _T) * _T**2, _T**3])
+"""Weights of a curve's start, its two handles and its end at seven points along it."""
 
 
 def _round(points: list[Point], rounded: tuple[bool, ...], closed: bool, radius: float, bulge: float) -> list[Point]:
@@ -230,38 +242,38 @@ def _round(points: list[Point], rounded: tuple[bool, ...], closed: bool, radius:
         if not is_round or (not closed and i in (0, count - 1)):
             path.append(corner)
             continue
-        before, after = points[i - 1], points[(i + 1) % count]
-        sides = []
-        for other, shared in ((before, rounded[i - 1]), (after, rounded[(i + 1) % count])):
-            length = math.dist(corner, other) or 1e-9
-            reach = min(radius, length / 2 if shared else length) / length
-            sides.append((corner[0] + (other[0] - corner[0]) * reach, corner[1] + (other[1] - corner[1]) * reach))
-        start, end = sides
-        pull_in = (start[0] + (corner[0] - start[0]) * bulge, start[1] + (corner[1] - start[1]) * bulge)
-        pull_out = (end[0] + (corner[0] - end[0]) * bulge, end[1] + (corner[1] - end[1]) * bulge)
-        for t in _STEPS:
-            u = 1 - t
-            a, b, c, d = u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t
-            path.append(
-                (
-                    a * start[0] + b * pull_in[0] + c * pull_out[0] + d * end[0],
-                    a * start[1] + b * pull_in[1] + c * pull_out[1] + d * end[1],
-                )
-            )
+        after = (i + 1) % count
+        start = _towards(corner, points[i - 1], radius, rounded[i - 1])
+        end = _towards(corner, points[after], radius, rounded[after])
+        handles = [(x + (corner[0] - x) * bulge, y + (corner[1] - y) * bulge) for x, y in (start, end)]
+        path.extend(map(tuple, (_BEZIER @ np.array([start, *handles, end])).tolist()))
     return path
+
+
+def _towards(corner: Point, other: Point, reach: float, shared: bool) -> Point:
+    """Give the point at `reach` from the corner, at most at the other end, or half way where that is rounded too."""
+    length = math.dist(corner, other) or 1e-9
+    part = min(reach, length / 2 if shared else length) / length
+    return corner[0] + (other[0] - corner[0]) * part, corner[1] + (other[1] - corner[1]) * part
 
 
 _SHIFT = 4
 """Bits of a pixel's fraction in OpenCV's drawing."""
 
 
-def _lay(ink: NDArray[np.uint8], path: NDArray[np.float64], closed: bool, thick: float, square: bool) -> None:
-    fixed = np.round((path - 0.5) * (1 << _SHIFT)).astype(np.int32)
-    cv2.polylines(ink, [fixed], closed, 255, max(1, round(thick)), cv2.LINE_8, _SHIFT)
-    if closed or not square:
+def _lay(ink: NDArray[np.uint8], stroke: _Stroke, high: int, style: Style) -> None:
+    path, thick = stroke.path * high, style.weight * high
+    cv2.polylines(ink, [_fixed(path)], stroke.closed, 255, max(1, round(thick)), cv2.LINE_8, _SHIFT)
+    if stroke.closed:
         return
-    for end, inner in ((path[0], path[1]), (path[-1], path[-2])):
-        along = (end - inner) / (math.hypot(*(end - inner)) or 1) * (thick / 2)
-        across = np.array([-along[1], along[0]])
-        cap = np.array([end + across, end - across, end - across + along, end + across + along])
-        cv2.fillConvexPoly(ink, np.round((cap - 0.5) * (1 << _SHIFT)).astype(np.int32), 255, cv2.LINE_8, _SHIFT)
+    for end, inner, meets in ((path[0], path[1], stroke.meets[0]), (path[-1], path[-2], stroke.meets[1])):
+        if style.square or meets:
+            along = (end - inner) / (math.hypot(*(end - inner)) or 1) * (thick / 2)
+            side = np.array([-along[1], along[0]])
+            cap = np.array([end + side, end - side, end - side + along, end + side + along])
+            cv2.fillConvexPoly(ink, _fixed(cap), 255, cv2.LINE_8, _SHIFT)
+
+
+def _fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Give the points as OpenCV draws them, in fractions of a pixel counted from the middle of the first."""
+    return np.round((points - 0.5) * (1 << _SHIFT)).astype(np.int32)

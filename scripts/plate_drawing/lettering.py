@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from scripts.plate_drawing import glyphs
 from scripts.plate_drawing.glyphs import Mask, Style
-from scripts.plate_drawing.spec import LONG, MOTORBIKE, OLD_LONG, PlateSpec
+from scripts.plate_drawing.spec import LONG, MOTORBIKE, OLD_LONG, OLD_SHORT, SHORT, PlateSpec
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1; pixels from the top left corner."""
 
+WIDTHS = {LONG: (0.46, 0.62), OLD_LONG: (0.44, 0.6), SHORT: (0.5, 0.68), OLD_SHORT: (0.44, 0.6)}
+"""Least and greatest width of a 0 on plates of each size, in its heights."""
 FULL = 0.94
 """Greatest share of the plate's width that a line may take."""
 
@@ -42,18 +44,19 @@ class _Cut(NamedTuple):
 
 def random_style(spec: PlateSpec, rng: random.Random) -> Style:
     """Draw by lot how the glyphs of such a plate are cut."""
-    one_line_car = spec.size_mm in (LONG, OLD_LONG)
+    painted = spec.kind == "painted"
+    lightest, widths = (0.14, (0.45, 0.66)) if painted else (0.10, WIDTHS.get(spec.size_mm, (0.41, 0.55)))
     return Style(
-        weight=rng.triangular(0.10, 0.18, 0.14) * (0.92 if one_line_car else 1.0),
-        width=rng.uniform(0.45, 0.6) if one_line_car else rng.uniform(0.41, 0.55),
-        radius=rng.choice((0.5, 0.5, 0.45, 0.38, 0.3)),
-        bulge=rng.triangular(0.5, 0.8, 0.55),
+        weight=rng.triangular(lightest, lightest + 0.075, lightest + 0.038),
+        width=rng.uniform(*widths),
+        radius=rng.choice((0.5, 0.5, 0.5, 0.45, 0.4)),
+        bulge=rng.triangular(0.5, 0.72, 0.55),
         slant=rng.gauss(0, 0.012),
-        softness=rng.uniform(0.0, 0.035),
-        square=rng.random() < 0.6,
+        softness=rng.uniform(0.0, 0.03),
+        square=rng.random() < 0.5,
         waist=rng.gauss(0, 0.015),
         forms=rng.randrange(4096),
-        stencil=spec.kind == "painted" and rng.random() < 0.5,
+        stencil=painted and rng.random() < 0.5,
     )
 
 
@@ -70,6 +73,8 @@ def set_lines(spec: PlateSpec, style: Style, rng: random.Random, px_per_mm: floa
         start = (spec.size_mm[0] - sum(placed[-1])) / 2 + shift
         for character, (left, width) in zip(line, placed, strict=True):
             x, y = start + left, cut.top
+            if character == " ":
+                continue
             if character in "-.":
                 thick = (cut.dot if character == "." else style.weight) * cut.height
                 low = cut.height if character == "." else (cut.height + thick) / 2
@@ -93,7 +98,7 @@ def _cuts(spec: PlateSpec, style: Style, rng: random.Random) -> list[_Cut]:
     if len(spec.lines) == 1:
         height = high * (rng.uniform(0.42, 0.58) if spec.kind == "army" else rng.uniform(0.58, 0.76))
         line = spec.lines[0]
-        ink = sum(dash if c == "-" else dot if c == "." else glyphs.width(c, style) for c in line)
+        ink = sum(dash if c in "- " else dot if c == "." else glyphs.width(c, style) for c in line)
         gap = (wide * rng.uniform(0.8, 0.93) / height - ink) / (len(line) - 1)
         top = (high - height) * rng.triangular(0.35, 0.65, 0.5)
         return [_Cut(height, top, min(0.34, max(0.05, gap)), dash, dot)]
@@ -115,7 +120,7 @@ def _spread(line: str, cut: _Cut, style: Style, room: float) -> tuple[list[tuple
         placed, x = [], 0.0
         cut_style = style._replace(width=style.width * narrow)
         for i, character in enumerate(line):
-            if character == "-":
+            if character in "- ":
                 width = cut.dash * narrow
             else:
                 width = cut.dot if character == "." else glyphs.width(character, cut_style) + abs(style.slant)

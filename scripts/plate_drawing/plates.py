@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import NamedTuple
 
@@ -27,7 +28,10 @@ INKS: dict[Ink, tuple[Paint, ...]] = {
     "black": ((22, 22, 22), (35, 33, 30), (55, 50, 46), (30, 30, 45), (75, 72, 68)),
     "white": ((240, 240, 240), (225, 228, 228), (215, 205, 190), (245, 238, 225)),
     "red": ((40, 30, 190), (60, 50, 170), (30, 25, 150), (80, 80, 190)),
+    "blue": ((150, 40, 20), (120, 30, 30), (170, 80, 30)),
 }
+LEAST_CONTRAST = 110
+"""Least distance of ground and ink in blue, green and red."""
 BORDERED = {"white": 0.85, "yellow": 0.85, "blue": 0.85, "red": 0.08, "unknown": 0.05}
 """How often a plate of each ground has a line along its edge."""
 
@@ -63,11 +67,15 @@ def draw_plate(spec: PlateSpec, rng: random.Random, px_per_mm: float, *, worn: b
     ink, inside = lettering.ink, _inside(lettering.ink.shape, rng.uniform(4, 12) * px_per_mm)
     ground = _paint(rng.choice(GROUNDS[spec.colour][: None if worn else 2]), rng)
     black = _paint(rng.choice(INKS[spec.ink][: None if worn else 1]), rng)
+    while math.dist(ground, black) < LEAST_CONTRAST:  # a vehicle's paint may be the ink's
+        ground = _paint(rng.choice(GROUNDS[spec.colour]), rng)
     if rng.random() < BORDERED[spec.colour]:
         from_edge, thick = rng.uniform(1.5, 6) * px_per_mm, rng.uniform(1.5, 4) * px_per_mm
         ink = np.maximum(ink, np.clip((thick + 1) / 2 - np.abs(inside - from_edge), 0, 1))
-    if worn and rng.random() < 0.25:
+    if worn and rng.random() < 0.12:
         wear.rub(ink, rng)
+    if worn and rng.random() < 0.1:
+        wear.fade(ink, lettering.boxes, rng)
     fade = rng.choice((1.0, 1.0, rng.uniform(0.6, 1.0))) if worn else 1.0
     picture = wear.blend(ground, black, ink * np.float32(fade))
     if spec.red_letters:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from edge_agent.camera.plates.grammar import FIRST_LETTERS, PROVINCE_CODES, SECOND_LETTERS, STATE_LETTERS
 from edge_agent.contract.events import Colour, Layout
 
-Ink = Literal["black", "white", "red"]
+Ink = Literal["black", "white", "red", "blue"]
 
 LONG, OLD_LONG, SHORT, OLD_SHORT, MOTORBIKE = (520, 110), (470, 110), (330, 165), (280, 200), (190, 140)
 ARMY_LONG, ARMY_SHORT = (390, 130), (260, 215)
@@ -25,7 +25,7 @@ class PlateSpec(NamedTuple):
 
     kind: str
     lines: tuple[str, ...]
-    """One or two, with dashes and dots."""
+    """One or two, with dashes, dots and spaces."""
     colour: Colour
     """Of the ground; unknown where the number is painted on the vehicle itself."""
     ink: Ink
@@ -36,7 +36,7 @@ class PlateSpec(NamedTuple):
     @property
     def text_lines(self) -> tuple[str, ...]:
         """The lines without separators."""
-        return tuple(line.replace("-", "").replace(".", "") for line in self.lines)
+        return tuple("".join(filter(str.isalnum, line)) for line in self.lines)
 
     @property
     def text(self) -> str:
@@ -79,7 +79,7 @@ def _on_car(
     kind: str, rng: random.Random, series: str, number: str, *, colour: Colour = "white", ink: Ink = "black"
 ) -> PlateSpec:
     if rng.random() < 0.5:
-        dash = "-" if rng.random() < 0.95 else ""
+        dash = rng.choices(("-", "", " "), (92, 4, 4))[0]
         size = rng.choices((LONG, OLD_LONG), (7, 3))[0]
         return PlateSpec(kind, (f"{series}{dash}{number}",), colour, ink, size)
     size = rng.choices((SHORT, OLD_SHORT), (5, 5))[0]
@@ -114,20 +114,28 @@ def _special(kind: str, rng: random.Random) -> PlateSpec:
 
 def _painted(kind: str, rng: random.Random) -> PlateSpec:
     """Give a number as it is painted large on the body of lorries and buses."""
-    series = _province(rng) + rng.choice(FIRST_LETTERS)
-    ink: Ink = rng.choice(("black", "white", "red"))
-    return PlateSpec(kind, (f"{series}-{_number(rng)}",), "unknown", ink, rng.choice((LONG, OLD_LONG)))
+    series, dash = _province(rng) + rng.choice(FIRST_LETTERS), rng.choice(("-", "-", " - ", "."))
+    inks: tuple[Ink, ...] = ("blue", "blue", "white", "black", "red")
+    ink, number = rng.choice(inks), _number(rng).replace(".", rng.choice("..- "))
+    return PlateSpec(kind, (f"{series}{dash}{number}",), "unknown", ink, rng.choice((LONG, OLD_LONG)))
 
 
 def _on_motorbike(
     kind: str, rng: random.Random, series: str, number: str, *, colour: Colour = "white", ink: Ink = "black"
 ) -> PlateSpec:
-    dash = "-" if rng.random() < 0.95 else ""
+    dash = rng.choices(("-", "", " "), (92, 4, 4))[0]
     return PlateSpec(kind, (f"{_province(rng)}{dash}{series}", number), colour, ink, MOTORBIKE)
 
 
 def _motorbike(kind: str, rng: random.Random) -> PlateSpec:
     return _on_motorbike(kind, rng, rng.choice(FIRST_LETTERS) + rng.choice("123456789"), _number(rng, 0.35))
+
+
+def _first_motorbike(kind: str, rng: random.Random) -> PlateSpec:
+    """Give a plate as motorbikes had them first and some still have, 60 over 565.AL; the grammar does not know it."""
+    series = rng.choice(ALPHABET) + rng.choice((rng.choice(ALPHABET), rng.choice("123456789"), ""))
+    number = "".join(rng.choices("0123456789", k=3))
+    return PlateSpec(kind, (_province(rng), number + rng.choice((".", "-", "")) + series), "white", "black", MOTORBIKE)
 
 
 def _new_motorbike(kind: str, rng: random.Random) -> PlateSpec:
@@ -146,7 +154,7 @@ def _state_motorbike(kind: str, rng: random.Random) -> PlateSpec:
 
 def _army(kind: str, rng: random.Random) -> PlateSpec:
     # half as the units are known to write, half any two letters of the grammar: units come and go
-    pair = rng.choice(ARMY_UNITS) if rng.random() < 0.5 else "".join(rng.choices("ABCDEGHIKLMNOPQRSTUVXY", k=2))
+    pair = rng.choice(ARMY_UNITS) if rng.random() < 0.5 else "".join(rng.choices(ALPHABET, k=2))
     digits = _digits(rng, 4)
     number = f"{digits[:2]}-{digits[2:]}"
     if rng.random() < 0.5:
@@ -171,6 +179,8 @@ def _diplomatic(kind: str, rng: random.Random) -> PlateSpec:
     return PlateSpec(kind, (top, low), "white", "black", rng.choice((SHORT, OLD_SHORT, MOTORBIKE)), red)
 
 
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVXYZ"
+
 SPECIAL_SERIES = {"LD": 8, "DA": 3, "R": 3, "RM": 3, "MK": 2, "HC": 3, "KT": 3, "CD": 3, "TĐ": 3, "LB": 2, "CT": 2,
                   "T": 2}  # fmt: skip
 """Series of cars with a meaning of their own, and how often each is drawn."""
@@ -184,13 +194,14 @@ ARMY_UNITS = tuple(
 """The pairs of letters that army vehicles are known to carry."""
 
 KINDS: dict[str, tuple[float, Callable[[str, random.Random], PlateSpec]]] = {
-    "car": (24, _car),
+    "car": (22, _car),
     "car_commercial": (12, _commercial),
     "car_state": (8, _state),
     "car_border_zone": (1, _border_zone),
     "special": (9, _special),
-    "painted": (2, _painted),
+    "painted": (3, _painted),
     "motorbike_old": (16, _motorbike),
+    "motorbike_first": (1.5, _first_motorbike),
     "motorbike_new": (12, _new_motorbike),
     "motorbike_electric": (5, _electric),
     "motorbike_state": (1.5, _state_motorbike),

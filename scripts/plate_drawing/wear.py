@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -45,9 +46,17 @@ def lay(picture: Picture, paint: Paint, cover: Mask) -> None:
 
 def rub(ink: Mask, rng: random.Random) -> None:
     """Wear the ink off in patches."""
-    edge = rng.uniform(0.1, 0.9)
-    gone = np.clip((clouds(ink.shape, rng, rng.choice((8, 20, 40))) - edge) * rng.uniform(2, 6), 0, 1)
-    ink *= 1 - gone * rng.uniform(0.4, 1.0)
+    gone = np.clip(
+        (clouds(ink.shape, rng, rng.choice((3, 8, 20, 40))) - rng.uniform(0.3, 1.1)) * rng.uniform(1, 6), 0, 1
+    )
+    ink *= 1 - gone * rng.uniform(0.3, 1.0)
+
+
+def fade(ink: Mask, boxes: Sequence[tuple[float, float, float, float]], rng: random.Random) -> None:
+    """Let some characters fade more than the others."""
+    for x0, y0, x1, y1 in boxes:
+        if rng.random() < 0.5:
+            ink[int(y0) : int(y1), int(x0) : int(x1)] *= rng.uniform(0.35, 1.0)
 
 
 def emboss(picture: Picture, ink: Mask, rng: random.Random) -> None:
