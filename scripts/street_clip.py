@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,32 +19,33 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from scripts.plate_drawing.plates import draw_plate
+from scripts.plate_drawing.spec import LONG, MOTORBIKE, SHORT, PlateSpec
+
 Image = NDArray[np.uint8]
 
 WATCHED_PLATE = "68A12345"
 WIDTH, HEIGHT, FRAMES_PER_S = 854, 480, 10
 SLOT_S, VISIBLE_S = 7.0, 5.0
 """A vehicle comes every SLOT_S seconds and is in the picture for VISIBLE_S."""
-WHITE, BLACK = (235, 235, 235), (20, 20, 20)
-GROUNDS = {"white": (WHITE, BLACK), "yellow": ((40, 190, 245), BLACK), "blue": ((150, 70, 20), WHITE)}
-"""Ground and ink in BGR."""
+PLATE_PX_PER_MM = 1.2
+"""Scale at which plates are drawn before they are laid into a frame; no vehicle shows its plate larger."""
 LABEL = "RENDERED STREET - NO REAL VEHICLES"
 
 
 class Vehicle(NamedTuple):
-    """What is drawn: the plate's lines and looks."""
+    """What is drawn: the plate and what carries it."""
 
-    lines: tuple[str, ...]
-    colour: str
+    plate: PlateSpec
     motorbike: bool
     paint: tuple[int, int, int]
 
 
 VEHICLES = (
-    Vehicle(("68A-123.45",), "white", False, (90, 40, 30)),
-    Vehicle(("68-B1", "246.80"), "white", True, (40, 40, 160)),
-    Vehicle(("68E-004.21",), "yellow", False, (200, 200, 200)),
-    Vehicle(("68C", "137.90"), "white", False, (60, 120, 60)),
+    Vehicle(PlateSpec("car", ("68A-123.45",), "white", "black", LONG), False, (90, 40, 30)),
+    Vehicle(PlateSpec("motorbike_old", ("68-B1", "246.80"), "white", "black", MOTORBIKE), True, (40, 40, 160)),
+    Vehicle(PlateSpec("car_commercial", ("68E-004.21",), "yellow", "black", LONG), False, (200, 200, 200)),
+    Vehicle(PlateSpec("car", ("68C", "137.90"), "white", "black", SHORT), False, (60, 120, 60)),
 )
 
 
@@ -66,11 +68,11 @@ def render_clip(path: Path, seconds: float, seed: int) -> list[Passage]:
         raise OSError(f"OpenCV cannot write {path}")
     passes = [
         Passage(
-            text="".join(vehicle.lines).replace("-", "").replace(".", ""),
+            text=vehicle.plate.text,
             first_s=i * SLOT_S + 1,
             last_s=i * SLOT_S + 1 + VISIBLE_S,
-            layout="one" if len(vehicle.lines) == 1 else "two",
-            colour=vehicle.colour,
+            layout=vehicle.plate.layout,
+            colour=vehicle.plate.colour,
         )
         for i, vehicle in enumerate(VEHICLES[i % len(VEHICLES)] for i in range(int(seconds // SLOT_S)))
     ]
@@ -137,8 +139,8 @@ def _car(frame: Image, vehicle: Vehicle, size: int, centre: int, bottom: int) ->
         cv2.circle(
             frame, (centre + side * half * 3 // 4, bottom - tall // 3), size // 14, (230, 240, 250), -1, cv2.LINE_AA
         )
-    width = size // 2 if len(vehicle.lines) == 1 else size * 2 // 5
-    _plate(frame, vehicle, width, centre, bottom - tall // 6)
+    width = size // 2 if vehicle.plate.layout == "one" else size * 2 // 5
+    _plate(frame, vehicle.plate, width, centre, bottom - tall // 6)
 
 
 def _motorbike(frame: Image, vehicle: Vehicle, size: int, centre: int, bottom: int) -> None:
@@ -147,27 +149,23 @@ def _motorbike(frame: Image, vehicle: Vehicle, size: int, centre: int, bottom: i
         frame, (centre, bottom - size * 2 // 3), (size // 4, size // 4), 0, 0, 360, vehicle.paint, -1, cv2.LINE_AA
     )
     cv2.circle(frame, (centre, bottom - size), size // 9, (60, 60, 60), -1, cv2.LINE_AA)
-    _plate(frame, vehicle, size // 3, centre, bottom - size // 3)
+    _plate(frame, vehicle.plate, size // 3, centre, bottom - size // 3)
 
 
-def _plate(frame: Image, vehicle: Vehicle, width: int, x: int, y: int) -> None:
-    """Draw the plate large, then lay it into the frame at its size, centred at (x, y)."""
-    ground, ink = GROUNDS[vehicle.colour]
-    large = np.full((110, 520, 3) if len(vehicle.lines) == 1 else (280, 400, 3), ground, np.uint8)
-    cv2.rectangle(large, (3, 3), (large.shape[1] - 4, large.shape[0] - 4), ink, 4)
-    room = large.shape[0] // len(vehicle.lines)
-    for i, line in enumerate(vehicle.lines):
-        thick = 7
-        (wide, high), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 1.0, thick)
-        scale = min((large.shape[1] - 50) / wide, (room - 40) / high)
-        (wide, high), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
-        origin = ((large.shape[1] - wide) // 2, room * i + (room + high) // 2)
-        cv2.putText(large, line, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, thick, cv2.LINE_AA)
+def _plate(frame: Image, spec: PlateSpec, width: int, x: int, y: int) -> None:
+    """Lay the plate into the frame, shrunk to this width and centred at (x, y)."""
+    large = _drawn(spec)
     height = max(1, width * large.shape[0] // large.shape[1])
     small = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
     left, top = x - width // 2, y - height // 2
     part = frame[max(0, top) : top + height, max(0, left) : left + width]
     part[:] = small[max(0, -top) :, max(0, -left) :][: part.shape[0], : part.shape[1]]
+
+
+@cache
+def _drawn(spec: PlateSpec) -> Image:
+    """Draw a plate as new, the same at every pass."""
+    return draw_plate(spec, random.Random(spec.text), PLATE_PX_PER_MM, worn=False).image
 
 
 def main() -> None:

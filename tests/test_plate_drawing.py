@@ -48,7 +48,7 @@ def test_no_two_characters_look_the_same(seed: int) -> None:
 
 def test_every_form_of_a_glyph_is_used() -> None:
     for character, skeletons in SKELETONS.items():
-        seen = {draw(character, Style(forms=forms), 40).tobytes() for forms in range(200)}
+        seen = {draw(character, Style(forms=forms), 40).tobytes() for forms in range(60)}
         assert len(seen) == len(set(skeletons)), character
 
 

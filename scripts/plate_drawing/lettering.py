@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from scripts.plate_drawing import glyphs
 from scripts.plate_drawing.glyphs import Mask, Style
-from scripts.plate_drawing.spec import LONG, MOTORBIKE, OLD_LONG, OLD_SHORT, SHORT, PlateSpec
+from scripts.plate_drawing.spec import ARMY_LONG, ARMY_SHORT, LONG, MOTORBIKE, OLD_LONG, OLD_SHORT, SHORT, PlateSpec
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1; pixels from the top left corner."""
 
-WIDTHS = {LONG: (0.46, 0.62), OLD_LONG: (0.44, 0.6), SHORT: (0.5, 0.68), OLD_SHORT: (0.44, 0.6)}
+WIDTHS = {LONG: (0.46, 0.62), OLD_LONG: (0.44, 0.6), SHORT: (0.5, 0.68), OLD_SHORT: (0.44, 0.6),
+          ARMY_LONG: (0.48, 0.66), ARMY_SHORT: (0.45, 0.62)}  # fmt: skip
 """Least and greatest width of a 0 on plates of each size, in its heights."""
 FULL = 0.94
 """Greatest share of the plate's width that a line may take."""
@@ -45,7 +46,8 @@ class _Cut(NamedTuple):
 def random_style(spec: PlateSpec, rng: random.Random) -> Style:
     """Draw by lot how the glyphs of such a plate are cut."""
     painted = spec.kind == "painted"
-    lightest, widths = (0.14, (0.45, 0.66)) if painted else (0.10, WIDTHS.get(spec.size_mm, (0.41, 0.55)))
+    widths = (0.45, 0.66) if painted else WIDTHS.get(spec.size_mm, (0.41, 0.55))
+    lightest = 0.14 if painted else 0.115 if spec.colour == "red" else 0.1
     return Style(
         weight=rng.triangular(lightest, lightest + 0.075, lightest + 0.038),
         width=rng.uniform(*widths),
@@ -95,21 +97,24 @@ def set_lines(spec: PlateSpec, style: Style, rng: random.Random, px_per_mm: floa
 def _cuts(spec: PlateSpec, style: Style, rng: random.Random) -> list[_Cut]:
     wide, high = spec.size_mm
     dash, dot = rng.uniform(0.18, 0.36), style.weight * rng.uniform(0.8, 1.2)
+
+    def gap(line: str, height: float, share: float) -> float:
+        """Give the gap with which the line takes this share of the plate's width, if that is a usual gap."""
+        ink = sum(dash if c in "- " else dot if c == "." else glyphs.width(c, style) for c in line)
+        return min(rng.uniform(0.16, 0.32), max(0.05, (wide * share / height - ink) / max(1, len(line) - 1)))
+
     if len(spec.lines) == 1:
         height = high * (rng.uniform(0.42, 0.58) if spec.kind == "army" else rng.uniform(0.58, 0.76))
-        line = spec.lines[0]
-        ink = sum(dash if c in "- " else dot if c == "." else glyphs.width(c, style) for c in line)
-        gap = (wide * rng.uniform(0.8, 0.93) / height - ink) / (len(line) - 1)
         top = (high - height) * rng.triangular(0.35, 0.65, 0.5)
-        return [_Cut(height, top, min(0.34, max(0.05, gap)), dash, dot)]
+        return [_Cut(height, top, gap(spec.lines[0], height, rng.uniform(0.8, 0.93)), dash, dot)]
     share = rng.uniform(0.29, 0.37) if spec.size_mm == MOTORBIKE else rng.uniform(0.32, 0.41)
-    heights = [high * share * (rng.uniform(0.9, 1.02) if i == 0 else 1) for i in range(2)]
+    upper, lower = high * share * rng.uniform(0.9, 1.02), high * share
     between = high * rng.uniform(0.035, 0.09)
-    top = (high - sum(heights) - between) * rng.triangular(0.35, 0.65, 0.5)
-    few = rng.uniform(0.05, 0.2), rng.uniform(0.08, 0.3)
+    top = (high - upper - lower - between) * rng.triangular(0.35, 0.65, 0.5)
+    wider = gap(spec.lines[1], lower, rng.uniform(0.66, 0.9))
     return [
-        _Cut(heights[0], top, few[0], dash, dot),
-        _Cut(heights[1], top + heights[0] + between, few[1], dash, dot),
+        _Cut(upper, top, max(0.05, wider * rng.uniform(0.3, 1.0)), dash, dot),
+        _Cut(lower, top + upper + between, wider, dash, dot),
     ]
 
 

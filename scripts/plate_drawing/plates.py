@@ -30,7 +30,7 @@ INKS: dict[Ink, tuple[Paint, ...]] = {
     "red": ((40, 30, 190), (60, 50, 170), (30, 25, 150), (80, 80, 190)),
     "blue": ((150, 40, 20), (120, 30, 30), (170, 80, 30)),
 }
-LEAST_CONTRAST = 110
+LEAST_CONTRAST = 130
 """Least distance of ground and ink in blue, green and red."""
 BORDERED = {"white": 0.85, "yellow": 0.85, "blue": 0.85, "red": 0.08, "unknown": 0.05}
 """How often a plate of each ground has a line along its edge."""

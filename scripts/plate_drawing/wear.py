@@ -69,7 +69,7 @@ def emboss(picture: Picture, ink: Mask, rng: random.Random) -> None:
 
 def stain(picture: Picture, rng: random.Random) -> None:
     """Lay dirt on it, often more of it at the foot."""
-    lie = clouds(picture.shape, rng, rng.choice((4, 10, 30)))
+    lie = clouds(picture.shape, rng, rng.choice((3, 6, 12)))
     lie += np.linspace(-0.6, 0.6, picture.shape[0], dtype=np.float32)[:, None] * rng.uniform(-0.3, 1.2)
     cover = np.clip(lie * rng.uniform(0.2, 0.6) + rng.uniform(-0.1, 0.15), 0, rng.uniform(0.25, 0.75))
     lay(picture, rng.choice(DIRT), cover)
