@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import cv2
 import numpy as np
 import pytest
 from cameras import COUNT, ENCODERS, LIMIT_S, RATE, drawn, encoded, fault, number, settings, take, threads, until
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from edge_agent.camera.frames import Camera, CameraError, read_all
 from edge_agent.clock import now_ms
@@ -40,6 +44,58 @@ def test_video_that_is_cut_short_ends_early(clips: Path, suffix: str) -> None:
     frames = list(read_all(clips / f"cut{suffix}"))
     assert COUNT // 4 < len(frames) < COUNT
     assert [number(frame) for frame in frames[:10]] == list(range(10))
+
+
+@pytest.mark.parametrize("suffix", [".h264", ".mp4", ".avi"])
+@pytest.mark.parametrize("junk", [0, None], ids=["zeros", "noise"])
+def test_video_with_a_damaged_middle_goes_on_behind_it(
+    clips: Path, tmp_path: Path, suffix: str, junk: int | None
+) -> None:
+    broken = bytearray((clips / f"clip{suffix}").read_bytes())
+    middle = range(len(broken) * 6 // 10, len(broken) * 7 // 10)  # behind the index of the .mp4
+    noise = np.random.default_rng(3).bytes(len(middle))
+    broken[middle.start : middle.stop] = bytes(len(middle)) if junk == 0 else noise
+    file = tmp_path / f"broken{suffix}"
+    file.write_bytes(broken)
+    numbers = [number(frame) for frame in read_all(file)]
+    assert numbers[:10] == list(range(10))
+    assert numbers[-5:] == list(range(COUNT - 5, COUNT))
+
+
+def test_video_whose_size_changes_is_read_to_its_end(tmp_path: Path) -> None:
+    parts = []
+    for size in ("192x96", "320x240", "64x64"):
+        source = ["-f", "lavfi", "-i", f"testsrc=s={size}:r=10:d=1", "-c:v", "libx264", "-f", "mpegts", "-"]
+        done = subprocess.run(["ffmpeg", "-v", "error", *source], stdout=subprocess.PIPE, check=True)
+        parts.append(done.stdout)
+    file = tmp_path / "changing.ts"
+    file.write_bytes(b"".join(parts))
+    assert [frame.image.shape for frame in read_all(file)] == [(96, 192, 3)] * 30  # all as the first
+
+
+def test_video_of_huge_frames_is_refused_before_one_is_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "huge.avi"
+    source = ["-f", "lavfi", "-i", "color=red:s=9000x9000:r=1:d=1", "-c:v", "mjpeg", "-q:v", "31"]
+    subprocess.run(["ffmpeg", "-v", "error", *source, str(file)], check=True)
+    with pytest.raises(CameraError, match=r"huge\.avi: 9000 x 9000 pixels, at most 64 million"):
+        next(read_all(file))
+
+
+@pytest.mark.parametrize("suffix", ENCODERS)
+@given(data=st.data())
+@settings_of_hypothesis(max_examples=25, deadline=None)
+def test_damage_anywhere_in_a_video_is_frames_or_a_clear_error(clips: Path, suffix: str, data: st.DataObject) -> None:
+    damaged = bytearray((clips / f"clip{suffix}").read_bytes())
+    for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=20)):
+        damaged[at] ^= 1 << data.draw(st.integers(0, 7))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    file = clips / f"damaged{suffix}"
+    file.write_bytes(damaged)
+    try:
+        for frame in read_all(file):
+            assert (frame.image.ndim, frame.image.shape[2], frame.image.dtype) == (3, 3, np.uint8)
+    except CameraError as error:
+        assert str(file) in str(error)
 
 
 @pytest.fixture
@@ -90,6 +146,8 @@ async def test_loops_a_folder_and_a_video(pictures: Path, clips: Path) -> None:
         ("empty", "no picture"),
         ("noise.mp4", "no frame that can be read"),
         ("nothing.mp4", "no frame that can be read"),
+        ("words.mp4", "no frame that can be read"),
+        ("long" * 100 + ".mp4", "cannot be read"),
         ("/dev/video97", "did not open"),
     ],
 )
@@ -97,6 +155,7 @@ async def test_what_gives_no_frame_is_a_clear_fault(tmp_path: Path, source: str,
     (tmp_path / "empty").mkdir()
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(5).bytes(20_000))
     (tmp_path / "nothing.mp4").touch()
+    (tmp_path / "words.mp4").write_text("no video at all\n" * 500)
     where = source if source.startswith("/dev") else str(tmp_path / source)
     health = Health()
     async with Camera(settings(where), health) as camera:

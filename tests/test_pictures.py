@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,9 @@ FORMATS = {
     ".png": [],
     ".webp": [cv2.IMWRITE_WEBP_QUALITY, 80],
     ".lossless.webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+    ".bmp": [],
 }
+GOLDEN = Path(__file__).parent / "golden" / "pictures"
 
 
 def street(width: int = 60, height: int = 40) -> NDArray[np.uint8]:
@@ -34,18 +37,23 @@ def street(width: int = 60, height: int = 40) -> NDArray[np.uint8]:
 
 
 def packed(image: NDArray[np.generic], suffix: str = ".png") -> bytes:
-    return bytes(cv2.imencode(Path(suffix).suffix or suffix, image, FORMATS[suffix])[1])
+    return bytes(cv2.imencode(Path(suffix).suffix or suffix, image, FORMATS.get(suffix, []))[1])
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+def png(width: int, height: int, colours: int, rows: bytes) -> bytes:
+    """A PNG of 8 bits; `colours` is its colour type: 2 for RGB, 4 for grey with transparency."""
+    head = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
 def bomb(width: int, height: int) -> bytes:
     """A tiny PNG that claims to be huge."""
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    return png(width, height, 2, b"\0" * 99)
 
 
 def turned(jpeg: bytes, orientation: int) -> bytes:
@@ -86,13 +94,50 @@ def test_every_depth_becomes_bgr_of_8_bits(image: NDArray[np.generic], tmp_path:
     assert abs(int(read[5, 5, 2]) - int(street()[5, 5, 2])) <= 1
 
 
-@pytest.mark.parametrize(("orientation", "shape", "red"), [(1, (40, 60), 0), (3, (40, 60), -1), (6, (60, 40), 0)])
-def test_stands_upright_as_exif_says(orientation: int, shape: tuple[int, int], red: int, tmp_path: Path) -> None:
+def test_grey_with_transparency_becomes_bgr(tmp_path: Path) -> None:
+    file = tmp_path / "photo.png"
+    file.write_bytes(
+        png(3, 2, 4, b"\0" + bytes([10, 255, 20, 255, 30, 128]) + b"\0" + bytes([40, 255, 50, 0, 60, 255]))
+    )
+    assert load_picture(file)[:, :, 1].tolist()[0] == [10, 20, 30]
+
+
+def test_a_picture_for_printing_is_read(tmp_path: Path) -> None:
+    image = load_picture(GOLDEN / "four_inks.jpg")  # the street in cyan, magenta, yellow and black
+    assert (image.shape, image.dtype) == ((40, 60, 3), np.uint8)
+    assert reddish(image[20, 10]) and not reddish(image[20, 50])
+
+
+STORED: dict[int, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    1: lambda image: image,
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.transpose(1, 0, 2),
+    6: lambda image: np.rot90(image, 1),
+    7: lambda image: image[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda image: np.rot90(image, -1),
+}
+"""How a camera stores an upright picture under each EXIF orientation."""
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_stands_upright_as_exif_says(orientation: int, tmp_path: Path) -> None:
+    upright = street()
+    upright[:20, :, 1] = 180  # no side is like another
     file = tmp_path / "photo.jpg"
-    file.write_bytes(turned(packed(street(), ".jpg"), orientation))
+    file.write_bytes(turned(packed(np.ascontiguousarray(STORED[orientation](upright)), ".jpg"), orientation))
     image = load_picture(file)
-    assert image.shape[:2] == shape
-    assert reddish(image[red, red]) and not reddish(image[-1 - red, -1 - red])
+    assert image.shape == upright.shape
+    assert np.abs(image.astype(int) - upright).mean() < 15
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 1), (5000, 1), (1, 5000), (3000, 4000), (6144, 8192)])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_pictures_of_every_size_are_read(shape: tuple[int, int], suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / "photo"
+    file.write_bytes(packed(np.full((*shape, 3), 90, np.uint8), suffix))
+    assert load_picture(file).shape == (*shape, 3)
 
 
 @pytest.mark.parametrize(
@@ -107,8 +152,12 @@ def test_stands_upright_as_exif_says(orientation: int, shape: tuple[int, int], r
         (packed(street(), ".jpg")[:-400], "cut short"),
         (packed(street(), ".png")[:-400], "cut short"),
         (packed(street(), ".webp")[:-400], "cut short"),
+        (packed(street(), ".bmp")[:-400], "cut short"),
+        (packed(street(), ".bmp")[:20], "not a JPEG"),
+        (packed(street(), ".tiff"), "save it as JPEG"),
         (packed(street(), ".png").replace(b"IDAT", b"IDAX"), "damaged"),
-        (bomb(60_000, 60_000), "60000 x 60000 pixels, at most 50 million"),
+        (bomb(20_000, 20_000), "20000 x 20000 pixels, at most 64 million"),
+        (bomb(8, 40_000), "8 x 40000 pixels, at most 64 million and 32767 a side"),
         (bomb(0xFFFFFFFF, 0xFFFFFFFF), "4294967295 x"),
         (bomb(0, 40), "not a JPEG"),
         (bomb(7_000, 7_000), "damaged"),
@@ -124,8 +173,13 @@ def test_says_what_is_wrong(data: bytes, says: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "missing.jpg", Path("/dev/zero")):
-        with pytest.raises(PictureError, match="no such file"):
+    for path, says in (
+        (tmp_path, "a folder"),
+        (tmp_path / "missing.jpg", "no such file"),
+        (Path("/dev/zero"), "no such file"),
+        (tmp_path / ("x" * 300), "cannot be read"),
+    ):
+        with pytest.raises(PictureError, match=says):
             load_picture(path)
 
 
@@ -134,23 +188,31 @@ def test_size_stands_in_every_header() -> None:
         assert picture_size(packed(street(62, 44), suffix)) == (62, 44)
     canvas = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + (699).to_bytes(3, "little") + (99_999).to_bytes(3, "little")
     assert picture_size(canvas) == (700, 100_000)
+    from_the_top = b"BM" + bytes(12) + struct.pack("<Iii", 40, 62, -44)
+    assert picture_size(from_the_top) == (62, 44)
+    oldest = b"BM" + bytes(12) + struct.pack("<IHHHH", 12, 62, 44, 1, 24)
+    assert picture_size(oldest) == (62, 44)
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.data())
 def test_damage_anywhere_is_a_picture_or_a_clear_error(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject
 ) -> None:
-    sound = bytearray(packed(street(24, 16), suffix))
-    for at in data.draw(st.lists(st.integers(0, len(sound) - 1), min_size=1, max_size=8)):
-        sound[at] = data.draw(st.integers(0, 255))
-    size = picture_size(bytes(sound))
+    damaged = bytearray(packed(street(24, 16), suffix))
+    for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=8)):
+        damaged[at] ^= 1 << data.draw(st.integers(0, 7))
+    del damaged[data.draw(st.integers(0, len(damaged))) :]
+    damaged += data.draw(st.binary(max_size=40))
+    size = picture_size(bytes(damaged))
     assert size is None or min(size) > 0
     file = tmp_path_factory.getbasetemp() / "damaged"
-    file.write_bytes(sound)
+    file.write_bytes(damaged)
     try:
-        assert load_picture(file).ndim == 3
+        image = load_picture(file)
     except PictureError as error:
         assert str(file) in str(error)
+    else:
+        assert (image.ndim, image.shape[2], image.dtype) == (3, 3, np.uint8)
 
 
 PLATE = [(300.0, 200.0), (360.0, 200.0), (360.0, 220.0), (300.0, 220.0)]

@@ -96,6 +96,18 @@ def test_the_command_itself_prints_nothing_but_json(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_names_that_are_no_text_are_printed_escaped(tmp_path: Path) -> None:
+    names = [os.fsdecode(b"caf\xe9.jpg"), os.fsdecode(b"caf\xe9.avi"), "phố.jpg"]
+    for name in names:
+        photo(tmp_path / "car.jpg", car()).rename(tmp_path / name)
+    command = [sys.executable, "-m", "edge_agent", "read-plates", *(str(tmp_path / name) for name in names), "--json"]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=120, env=strict)
+    assert done.returncode == 1
+    assert [Path(json.loads(line)["file"]).name for line in done.stdout.splitlines()] == [names[0], names[2]]
+    assert done.stderr.count("caf\\udce9.avi: the name is not UTF-8") == 1
+
+
 # Videos.
 
 
@@ -132,6 +144,17 @@ def test_a_video_cut_in_the_middle_gives_what_it_holds(tmp_path: Path, capsys: p
     assert lines[0]["frames"] < 6
 
 
+def test_a_video_with_a_damaged_middle_gives_no_other_plate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = video(tmp_path / "street.avi", PASS)
+    broken = bytearray(file.read_bytes())
+    middle = range(len(broken) * 4 // 10, len(broken) * 6 // 10)
+    broken[middle.start : middle.stop] = np.random.default_rng(1).bytes(len(middle))
+    file.write_bytes(broken)
+    status, lines, err = said(capsys, file)
+    assert (status, err, [line["text"] for line in lines]) == (0, "", ["68A12345"])
+    assert 2 < lines[0]["frames"] < 6  # those before and behind
+
+
 @pytest.mark.parametrize("kind", ["mp4 without its index", "nothing but a head", "empty", "noise"])
 def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     file = video(tmp_path / "street.mp4", PASS)
@@ -161,6 +184,7 @@ def test_pictures_of_every_depth_and_make_are_read(tmp_path: Path, capsys: pytes
         photo(tmp_path / "alpha.png", cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)),
         photo(tmp_path / "deep.png", image.astype(np.uint16) * 257),
         photo(tmp_path / "photo.webp", image),
+        photo(tmp_path / "photo.bmp", image),
         turned(tmp_path / "turned.jpg", image),
     ]
     status, lines, err = said(capsys, *files)

@@ -12,13 +12,19 @@ from numpy.typing import NDArray
 from edge_agent.camera.settings import PictureSettings
 from edge_agent.errors import FrameError
 
+# What goes wrong is said once, by the error that names the file.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_FATAL)
+
 Image = NDArray[np.uint8]
 """Height x width x 3, blue green red."""
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 MAX_BYTES = 64 << 20
-MAX_PIXELS = 50_000_000
-"""150 MB when unpacked; a small file can claim far more."""
+MAX_PIXELS = 64_000_000
+"""192 MB when unpacked, twice that while it is turned upright. A telephone's 50 megapixels are up to 8192 x 6144; a
+small file can claim far more."""
+MAX_SIDE = 32_767
+"""What OpenCV 4 cuts out of; a longer picture of so few pixels shows no street."""
 
 CONTEXT = (1.0, 1.5)
 """Plate widths and heights shown to each side of its middle: two plates wide, three high."""
@@ -31,7 +37,7 @@ class PictureError(FrameError):
 
 
 def load_picture(path: Path) -> Image:
-    """Read a JPEG, PNG or WebP file, upright as its EXIF says; grey, transparent and 16-bit ones become BGR of 8 bits.
+    """Read a JPEG, PNG, WebP or BMP file, upright as its EXIF says, as BGR of 8 bits whatever its own colours are.
 
     Raises PictureError, before anything large is allocated where the size is the trouble.
     """
@@ -40,6 +46,8 @@ def load_picture(path: Path) -> Image:
 
 def _bytes(path: Path) -> bytes:
     try:
+        if path.is_dir():
+            raise PictureError(f"{path}: a folder, name the pictures in it · đây là thư mục")
         if not path.is_file():
             raise PictureError(f"{path}: no such file, check the name · không có tệp này")
         with path.open("rb") as file:
@@ -56,30 +64,41 @@ def _bytes(path: Path) -> bytes:
 def _decode(data: bytes, path: Path) -> Image:
     size = picture_size(data)
     if size is None:
-        raise PictureError(f"{path}: not a JPEG, PNG or WebP picture, or cut short · không phải ảnh JPEG, PNG, WebP")
-    width, height = size
-    if width * height > MAX_PIXELS:
         raise PictureError(
-            f"{path}: {width} x {height} pixels, at most {MAX_PIXELS // 1_000_000} million are read; "
-            "save it smaller · ảnh quá nhiều điểm"
+            f"{path}: not a JPEG, PNG, WebP or BMP picture, or cut short; save it as JPEG · "
+            "không phải ảnh JPEG, PNG, WebP, BMP"
         )
+    if wrong := oversize(*size):
+        raise PictureError(f"{path}: {wrong}")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except (cv2.error, MemoryError) as error:
-        raise PictureError(f"{path}: cannot be decoded: {error}") from error
+        raise PictureError(f"{path}: cannot be decoded, save it anew as JPEG: {error} · không giải mã được") from error
     if image is None:
         raise PictureError(f"{path}: damaged or cut short, copy it again · ảnh hỏng, hãy chép lại")
     return np.asarray(image, np.uint8)
 
 
+def oversize(width: int, height: int) -> str:
+    """Say why a picture, or a video of such frames, is not read; nothing where its size is no hindrance."""
+    if width * height <= MAX_PIXELS and max(width, height) <= MAX_SIDE:
+        return ""
+    return (
+        f"{width} x {height} pixels, at most {MAX_PIXELS // 1_000_000} million and {MAX_SIDE} a side are read; "
+        "save it smaller · quá nhiều điểm ảnh"
+    )
+
+
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height by the header of a JPEG, PNG or WebP; None where there is none or it is damaged."""
+    """Width and height by the header of a JPEG, PNG, WebP or BMP; None where there is none or it is damaged."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and data[12:16] == b"IHDR":
         size = _big(data[16:20], 4), _big(data[20:24], 4)
     elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         size = _webp_size(data[12:16], data[20:30])
     elif data.startswith(b"\xff\xd8"):
         size = _jpeg_size(data)
+    elif data.startswith(b"BM"):
+        size = _bmp_size(data[14:26])
     else:
         return None
     return size if min(size) > 0 else None
@@ -112,6 +131,15 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         else:
             at += 2 + _big(data[at + 2 : at + 4], 2)
     return 0, 0
+
+
+def _bmp_size(head: bytes) -> tuple[int, int]:
+    if len(head) < 12:
+        return 0, 0
+    if _little(head[:4]) == 12:  # the oldest kind: 16 bits each
+        return _little(head[4:6]), _little(head[6:8])
+    # a negative height: rows from the top
+    return _little(head[4:8]), abs(int.from_bytes(head[8:12], "little", signed=True))
 
 
 def _big(data: bytes, size: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import time
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from edge_agent.camera.plates.read import PlateText, Quad
     from edge_agent.camera.plates.sights import PlateReader
 
-VIDEOS = frozenset({".mp4", ".mkv", ".avi", ".mov", ".m4v", ".ts", ".webm", ".h264", ".mjpeg"})
+VIDEOS = frozenset(
+    {".mp4", ".mkv", ".avi", ".mov", ".m4v", ".3gp", ".mpg", ".ts", ".mts", ".webm", ".h264", ".h265", ".mjpeg"}
+)
 GONE_MS = 3000
 
 
@@ -26,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "confidence is the reader's own measure of the weakest character, not a chance: of 100 plates read in one "
         "street photo each, about 95 were right at 0.9 and more, 80 from 0.6 to 0.9, 40 below 0.5"
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="photos (JPEG, PNG, WebP ...) and videos")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="photos (JPEG, PNG, WebP, BMP), videos")
     parser.add_argument("--json", action="store_true", help="one JSON line a photo, one a vehicle's pass in a video")
     parser.add_argument("--threads", type=int, default=1, help="processor cores to use (default 1)")
 
@@ -40,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
             f"reading plates needs the parts of a camera box: pip install 'island-edge[camera]' ({error})"
         ) from error
     reader = PlateReader(options.threads)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes; escaped so, JSON stays JSON
+        sys.stdout.reconfigure(errors="backslashreplace")
     failed = 0
     for number, file in enumerate(options.files, 1):
         if sys.stderr.isatty():

@@ -14,19 +14,20 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import cv2
 import numpy as np
 
-from edge_agent.camera.pictures import SUFFIXES, Image, load_picture
+from edge_agent.camera.pictures import SUFFIXES, Image, load_picture, oversize
 from edge_agent.camera.settings import CameraSettings
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.errors import FrameError, LineError
 
-# What goes wrong is said once by the fault, not for each packet by two libraries that know no log file.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "8")  # fatal errors
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+# What goes wrong is said once by the fault, not for each packet by a library that knows no log file.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet: a damaged packet is "fatal" too
 
 RTSP_OPTIONS = "rtsp_transport;tcp|analyzeduration;0|probesize;32|fflags;nobuffer|flags;low_delay"
 """Opens in 0.1 s instead of 1 to 5 and without old frames. For RTSP only: most files give no frame with it."""
 ONE_THREAD = [cv2.CAP_PROP_N_THREADS, 1]
 """Each more holds a frame back."""
+MOST_DAMAGED = 1000
+"""Packets of a file that may fail one after the other, half a minute of video, before that counts as its end."""
 
 
 class CameraError(LineError):
@@ -59,7 +60,14 @@ def shots(settings: CameraSettings) -> Generator[Shot, None, None]:
 
 def recorded(path: Path, pictures_per_s: float) -> Generator[Shot, None, None]:
     """The frames of a video file or, by name, the pictures of a folder; one that is cut short just ends earlier."""
-    return folder(path, pictures_per_s) if path.is_dir() else video(path)
+    try:
+        if path.is_dir():
+            return folder(path, pictures_per_s)
+        if path.is_file():
+            return video(path)
+    except OSError as error:  # no right to look, a name too long
+        raise CameraError(f"{path}: cannot be read: {error.strerror} · không đọc được") from error
+    raise CameraError(f"{path}: no such file or folder, check the name · không có tệp hay thư mục này")
 
 
 def live(settings: CameraSettings) -> Generator[Shot, None, None]:
@@ -81,16 +89,17 @@ def live(settings: CameraSettings) -> Generator[Shot, None, None]:
 
 
 def video(path: Path) -> Generator[Shot, None, None]:
-    """Frames of a video file with their positions."""
-    if not path.is_file():
-        raise CameraError(f"{path}: no such file or folder, check `source` · không có tệp hay thư mục này")
-    with _ffmpeg_options(None):
-        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG, ONE_THREAD)
+    """Frames of a video file with their positions; damaged ones are passed over."""
+    capture = _open_video(path)
     try:
         rate = capture.get(cv2.CAP_PROP_FPS)
         step = 1 / rate if 0 < rate <= 240 else 1 / 25
-        position = -step
-        while capture.grab():
+        position, damaged = -step, 0
+        while damaged < MOST_DAMAGED:
+            if not capture.grab():  # at a damaged packet as well as at the end: nothing tells them apart
+                damaged += 1
+                continue
+            damaged = 0
             told = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             position = told if told > position else position + step  # bare streams tell no times
             yield Shot(position, partial(_retrieve, capture, str(path)))
@@ -110,6 +119,20 @@ def folder(path: Path, pictures_per_s: float) -> Generator[Shot, None, None]:
         raise CameraError(f"{path}: no picture ({', '.join(sorted(SUFFIXES))}) in this folder · thư mục không có ảnh")
     for number, file in enumerate(files):
         yield Shot(number / pictures_per_s, partial(load_picture, file))
+
+
+def _open_video(path: Path) -> Any:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:  # OpenCV would crash
+        raise CameraError(f"{path}: the name is not UTF-8, rename the file · hãy đổi tên tệp") from error
+    with _ffmpeg_options(None):
+        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG, ONE_THREAD)
+    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    if wrong := oversize(round(width), round(height)):
+        capture.release()
+        raise CameraError(f"{path}: {wrong}")
+    return capture
 
 
 def _open_live(settings: CameraSettings) -> Any:
