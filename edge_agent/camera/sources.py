@@ -122,12 +122,13 @@ def folder(path: Path, pictures_per_s: float) -> Generator[Shot, None, None]:
 
 
 def _open_video(path: Path) -> Any:
+    name = str(path.resolve())
     try:
-        str(path).encode()
+        name.encode()
     except UnicodeEncodeError as error:  # OpenCV would crash
         raise CameraError(f"{path}: the name is not UTF-8, rename the file · hãy đổi tên tệp") from error
     with _ffmpeg_options(None):
-        capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG, ONE_THREAD)
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, ONE_THREAD)
     width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
     if wrong := oversize(round(width), round(height)):
         capture.release()
