@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scripts.plate_drawing import glyphs
 from scripts.plate_drawing.glyphs import Mask, Style
@@ -155,11 +155,13 @@ def _stamp(ink: Mask, glyph: Mask, x: int, y: int) -> Box:
 
 def _fill(ink: Mask, x0: float, y0: float, x1: float, y1: float) -> None:
     """Fill a rectangle, its edge pixels in part."""
-    cover = np.outer(_cover(y0, y1, ink.shape[0]), _cover(x0, x1, ink.shape[1])).astype(np.float32)
-    np.maximum(ink, cover, out=ink)
+    left, top = max(0, math.floor(x0)), max(0, math.floor(y0))
+    part = ink[top : math.ceil(y1), left : math.ceil(x1)]
+    down, across = _cover(y0 - top, y1 - top, part.shape[0]), _cover(x0 - left, x1 - left, part.shape[1])
+    np.maximum(part, np.outer(down, across), out=part)
 
 
-def _cover(low: float, high: float, count: int) -> NDArray[np.float64]:
+def _cover(low: float, high: float, count: int) -> Mask:
     """How much of each of `count` pixels lies between two edges."""
     at = np.arange(count)
-    return np.asarray(np.clip(np.minimum(high, at + 1) - np.maximum(low, at), 0, 1), np.float64)
+    return np.asarray(np.clip(np.minimum(high, at + 1) - np.maximum(low, at), 0, 1), np.float32)
