@@ -1,0 +1,1 @@
+"""How well plates are read, measured on photos whose plates are known."""
