@@ -47,7 +47,7 @@ OUTSIDE = {
     *("subprocess", "tempfile", "threading", "time", "urllib"),
 }
 """What a pure module has no use for. Its clock is passed in, so `time` is among them."""
-CAMERA_ONLY = {"cv2", "onnxruntime", "rapidocr_onnxruntime", "numpy"}
+CAMERA_ONLY = {"cv2", "onnxruntime", "numpy"}
 SOURCES = ("edge_agent.station", "edge_agent.camera", "edge_agent.access_point")
 
 

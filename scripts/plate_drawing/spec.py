@@ -201,7 +201,7 @@ KINDS: dict[str, tuple[float, Callable[[str, random.Random], PlateSpec]]] = {
     "special": (9, _special),
     "painted": (3, _painted),
     "motorbike_old": (16, _motorbike),
-    "motorbike_first": (1.5, _first_motorbike),
+    "motorbike_first": (4.0, _first_motorbike),
     "motorbike_new": (12, _new_motorbike),
     "motorbike_electric": (5, _electric),
     "motorbike_state": (1.5, _state_motorbike),

@@ -28,6 +28,8 @@ GROUND_SHARE = {"gate": 0.07, "close": 0.07}
 """Boxes of these folders are of the whole plate; the characters begin this share of its size further in."""
 ONE_LINE_ABOVE = 3.0
 """Width over height from which no text has two lines."""
+FIRST_MOTORBIKES = re.compile(r"\d{5}[A-Z][A-Z0-9]?")
+"""Province above; number and series below."""
 NEAR = 0.6
 """Of the text's width: how much of the photo around a plate is kept with it."""
 
@@ -62,12 +64,19 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["part"] == "train"]
 
 
+def lines_of(row: dict[str, str]) -> tuple[str, ...]:
+    """Give what stands on each line, as the labels say."""
+    if FIRST_MOTORBIKES.fullmatch(row["text"]):
+        return row["text"][:2], row["text"][2:]  # written as one line in the labels
+    return tuple(row["lines"].split("|"))
+
+
 def examples(folder: Path, pieces: Mapping[str, list[Piece]], own: Mapping[str, Found]) -> Iterator[Example]:
     """Give the plates whose text and place are known: `own`, where a model found them, goes before `pieces`."""
     for row in rows(folder):
         if not row["text"]:
             continue
-        lines = tuple(row["lines"].split("|"))
+        lines = lines_of(row)
         image = cv2.imread(str(folder / row["file"]))
         if image is None:
             raise ValueError(f"{folder / row['file']}: not a picture that OpenCV can read")

@@ -13,16 +13,17 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from scripts.plate_training.course import Course, Plan
-from scripts.plate_training.examples import Example
 from scripts.plate_training.networks import COLOURS, OFFSET_UNIT, STRIDE, Finder
 from scripts.plate_training.reader_course import pixels
-from scripts.plate_training.scenes import HEIGHT, NARROWEST, WIDEST, WIDTH, Composer, Drawing, Plate, Scene
+from scripts.plate_training.scenes import HEIGHT, NARROWEST, WIDEST, WIDTH, Composer, Plate, Scene
 
 BATCH = 16
 COLUMNS, ROWS = WIDTH // STRIDE, HEIGHT // STRIDE
 CORE = 0.3
 """Cells within this share of a plate's size around its middle are asked to find it."""
 UNSURE = -1.0
+RARITY = (0.5, 1.0, 1.0, 2.0, 1.0)
+"""How much a plate of each of COLOURS counts when colours are learnt: most are white."""
 
 
 class Scenes(Dataset[tuple[Tensor, Tensor]]):
@@ -109,8 +110,9 @@ def loss(network: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
     known = goal[:, 9] >= 0
     lines = functional.binary_cross_entropy_with_logits(got[known, 9], goal[known, 9]) if known.any() else 0.0
     known = goal[:, 10] >= 0
-    colour = functional.cross_entropy(got[known, 10:], goal[known, 10].long()) if known.any() else 0.0
-    return 4 * focal + 2 * corners + 0.3 * lines + 0.3 * colour
+    rarity = torch.tensor(RARITY, device=cells.device)
+    colour = functional.cross_entropy(got[known, 10:], goal[known, 10].long(), rarity) if known.any() else 0.0
+    return 4 * focal + 2 * corners + 0.3 * lines + 2 * colour
 
 
 def measured(held: Sequence[Scene]) -> Callable[[nn.Module], dict[str, float]]:
@@ -160,13 +162,11 @@ def _shared(
     return both / max(1e-6, sum(areas) - both)
 
 
-def train(
-    known: Sequence[Scene], plates: Sequence[Example], held: Sequence[Scene], drawing: Drawing | None, plan: Plan
-) -> Finder:
+def train(composer: Composer, held: Sequence[Scene], plan: Plan) -> Finder:
     """Train the finder, or go on where the plan's folder says that it stopped; give the mean network."""
     course = Course(Finder(), plan)
     start = course.step * BATCH
-    data = Scenes(Composer(known, plates, drawing), plan.seed, start, max(1, plan.steps * BATCH - start))
+    data = Scenes(composer, plan.seed, start, max(1, plan.steps * BATCH - start))
     batches = iter(DataLoader(data, BATCH, num_workers=plan.workers))
     course.run(lambda _: next(batches), loss, measured(held))
     assert isinstance(course.mean, Finder)

@@ -11,7 +11,7 @@ import numpy as np
 from edge_agent.camera.plates.card import Accuracy, Measured
 from edge_agent.camera.plates.cells import overlap
 from edge_agent.camera.plates.grammar import understand
-from edge_agent.camera.plates.plate_reader import PlateReader
+from edge_agent.camera.plates.sights import PlateReader
 from scripts.plate_training.examples import Example
 
 WIDTHS = (30, 40, 60, 90)

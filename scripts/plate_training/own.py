@@ -15,7 +15,7 @@ from torch.nn import functional
 from edge_agent.camera.plates.cells import Find, finds
 from edge_agent.camera.plates.detector import padded
 from edge_agent.camera.plates.rectify import Image, crop
-from scripts.plate_training.examples import ONE_LINE_ABOVE, Quad, distance, plain, rows
+from scripts.plate_training.examples import ONE_LINE_ABOVE, Quad, distance, lines_of, plain, rows
 from scripts.plate_training.networks import COLOURS, Finder, Reader
 from scripts.plate_training.reader_course import pixels, said
 
@@ -47,7 +47,7 @@ def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[t
         for number, row in enumerate(chosen, 1):
             image = cv2.imread(str(folder / row["file"]))
             assert image is not None, row["file"]
-            own = named(image, tuple(row["lines"].split("|")), finder, reader)
+            own = named(image, lines_of(row), finder, reader)
             if own is not None:
                 written = {"quad": own.quad.tolist(), "lines": own.lines, "others": [q.tolist() for q in own.others]}
                 file.write(json.dumps({"file": row["file"], **written}) + "\n")

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import msgspec
-import numpy as np
 import yaml
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from edge_agent.camera.plates.card import Accuracy, Data, DetectorCard, ReaderCard, Round, Tensor
+from edge_agent.camera.plates.card import Data, DetectorCard, ReaderCard, Round, Tensor
 from edge_agent.camera.plates.detector import padded
 from edge_agent.camera.plates.rectify import HEIGHT, WIDTH, Image, crop
 from scripts.plate_training.examples import Example
@@ -26,18 +24,16 @@ from scripts.plate_training.networks import ALPHABET, CELL, COLOURS, STEPS, Find
 
 LICENCE = "the project's own; the photos that it was trained on have no licence to be passed on and are not contained"
 LIMITS = {
-    "detector": "Vietnamese plates of about 18 to 200 pixels in the frame that it is shown; not other countries' plates, "
-    "not vehicles or people. A find is no proof of a plate: what it reads decides.",
-    "reader": "Vietnamese plates cut out by rectify.py. It gives a text for any picture: the confidence and the grammar "
+    "detector": "Vietnamese plates of about 18 to 200 pixels in the frame that it is shown; not other countries' "
+    "plates, not vehicles or people. A find is no proof of a plate: what it reads decides.",
+    "reader": "Vietnamese plates cut out by rectify.py. It gives a text for nearly any picture: confidence and grammar "
     "decide. No person may be accused on a reading alone; look at the picture.",
-}  # fmt: skip
+}
 NO_CALIBRATION = ((0.0, 0.0), (1.0, 1.0))
-FREELY = 0.0
-"""How much of the share read rightly int8 may cost."""
 
 
-class Card(msgspec.Struct):
-    """What the training knows of its own making."""
+class Making(msgspec.Struct):
+    """What the training knows of its own models."""
 
     trained_on: tuple[Data, ...]
     command: str
@@ -45,32 +41,35 @@ class Card(msgspec.Struct):
     curves: dict[str, tuple[Round, ...]]
 
 
-def publish(finder: Finder, reader: Reader, held: Sequence[Example], known: Sequence[Example], card: Card, models: Path) -> None:
+def publish(
+    networks: tuple[Finder, Reader], held: Sequence[Example], known: Sequence[Example], making: Making, models: Path
+) -> None:
     """Write models and cards; of float and int8 that which reads more held-out plates, int8 where both read as many."""
+    finder, reader = networks
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         export_finder(finder, folder / "detector.onnx")
         export_reader(reader, folder / "reader.onnx")
-        judged = _judged(folder, held, card)
+        judged = _judged(folder, held, making)
         for model, batches in (("detector", _frames(known)), ("reader", _crops(known))):
             kept = folder / f"{model}.float"
             shutil.copy(folder / f"{model}.onnx", kept)
             _to_int8(kept, folder / f"{model}.onnx", "frame" if model == "detector" else "crops", batches)
-            again = _judged(folder, held, card)
+            again = _judged(folder, held, making)
             print(f"{model}: {_right(judged):.4f} read exactly as float, {_right(again):.4f} as int8")
-            if _right(again) < _right(judged) - FREELY:
+            if _right(again) < _right(judged):
                 shutil.copy(kept, folder / f"{model}.onnx")
             else:
                 judged = again
-        _write_cards(folder, card, calibration([(one.sure, one.right) for one in judged if one.found]), judged)
+        _write_cards(folder, making, calibration([(one.sure, one.right) for one in judged if one.found]), judged)
         models.mkdir(exist_ok=True)
         for file in ("detector.onnx", "detector.yaml", "reader.onnx", "reader.yaml"):
             shutil.copy(folder / file, models / file)
 
 
-def _judged(folder: Path, held: Sequence[Example], card: Card) -> list[Judged]:
+def _judged(folder: Path, held: Sequence[Example], making: Making) -> list[Judged]:
     """Judge the two files of a folder, with the network's own measure of sureness."""
-    _write_cards(folder, card, NO_CALIBRATION, [])
+    _write_cards(folder, making, NO_CALIBRATION, [])
     return judge(folder, held)
 
 
@@ -78,10 +77,12 @@ def _right(judged: Sequence[Judged]) -> float:
     return sum(one.right for one in judged) / max(1, len(judged))
 
 
-def _write_cards(folder: Path, card: Card, table: tuple[tuple[float, float], ...], judged: Sequence[Judged]) -> None:
+def _write_cards(
+    folder: Path, making: Making, table: tuple[tuple[float, float], ...], judged: Sequence[Judged]
+) -> None:
     on = "photos that were held out, whole where the whole is known"
     common: dict[str, Any] = {
-        "trained_on": card.trained_on, "command": card.command, "seed": card.seed, "licence": LICENCE
+        "trained_on": making.trained_on, "command": making.command, "seed": making.seed, "licence": LICENCE
     }  # fmt: skip
     found = accuracy(judged, "the plate is found with more than half of its place", on, lambda one: one.found)
     read = accuracy(judged, "every character of the found and read plate", on, lambda one: one.right)
@@ -91,14 +92,14 @@ def _write_cards(folder: Path, card: Card, table: tuple[tuple[float, float], ...
                      "blue green red; height and width are multiples of 32, grey 114 on the right and below"),
         output=Tensor("cells", "float32", (1, "height / 8", "width / 8", CELL),
                       "score, 4 corners of the text from the cell's middle in units of 16 px, two lines, colours"),
-        accuracy=found, curve=card.curves["detector"], limits=LIMITS["detector"], colours=COLOURS, **common,
+        accuracy=found, curve=making.curves["detector"], limits=LIMITS["detector"], colours=COLOURS, **common,
     )  # fmt: skip
     reader = ReaderCard(
         name="Text of a Vietnamese plate", **_file(folder / "reader.onnx"),
         input=Tensor("crops", "uint8", ("plates", HEIGHT, WIDTH, 3), "blue green red, cut out by rectify.py"),
         output=Tensor("steps", "float32", ("plates", 2 * STEPS, 1 + len(ALPHABET)),
                       "probabilities: 40 steps of the upper line, 40 of the lower; class 0 is none"),
-        accuracy=read, curve=card.curves["reader"], limits=LIMITS["reader"], alphabet=ALPHABET, calibration=table,
+        accuracy=read, curve=making.curves["reader"], limits=LIMITS["reader"], alphabet=ALPHABET, calibration=table,
         **common,
     )  # fmt: skip
     for name, written in (("detector", detector), ("reader", reader)):
@@ -123,7 +124,7 @@ def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Quoting.add_representer(str, _quoted)
 
 
-class _Batches(CalibrationDataReader):  # type: ignore[misc]
+class _Batches(CalibrationDataReader):
     def __init__(self, name: str, batches: Iterator[Image]) -> None:
         self._name, self._batches = name, batches
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,7 +22,15 @@ from scripts.plate_training.weather import Random
 BATCH = 96
 LONGEST = 8
 """Characters of a line, at most 10 for the line of a plate with one."""
-SHARES = {"street": 0.42, "gate": 0.06, "crops/char": 0.05, "crops/line": 0.09, "exchange": 0.14, "drawn": 0.24}
+SHARES = {
+    "street": 0.38,
+    "gate": 0.06,
+    "crops/char": 0.05,
+    "crops/line": 0.09,
+    "exchange": 0.12,
+    "drawn": 0.22,
+    "nothing": 0.08,
+}
 """How often a crop comes from each source."""
 HELD_OUT = 12
 """Of so many street plates one is kept for measuring, chosen by its text."""
@@ -39,14 +47,13 @@ def held_out(example: Example) -> bool:
 class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
     """Endless crops; the n-th is the same in every run of the same seed."""
 
-    def __init__(self, examples: Sequence[Example], drawing: Drawing | None, seed: int, start: int, count: int) -> None:
+    def __init__(
+        self, examples: Sequence[Example], made: Mapping[str, Drawing], *, seed: int, start: int, count: int
+    ) -> None:
         kept = [example for example in examples if not held_out(example)]
         self._of = {name: [e for e in kept if e.name.startswith(name)] for name in SHARES}
         self._glyphs = Glyphs(self._of["crops/char"])
-        self._drawing = drawing
-        shares = {name: share for name, share in SHARES.items() if self._of[name] or name == "exchange" or drawing}
-        self._names = list(shares)
-        self._chances = np.array(list(shares.values())) / sum(shares.values())
+        self._made = made
         self._seed, self._start, self._count = seed, start, count
 
     def __len__(self) -> int:
@@ -54,9 +61,9 @@ class Crops(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         random = np.random.default_rng((self._seed, self._start + index))
-        name = self._names[int(random.choice(len(self._names), p=self._chances))]
-        if name == "drawn" and self._drawing is not None:
-            example = self._drawing(random)
+        name = str(random.choice(list(SHARES), p=list(SHARES.values())))
+        if name in self._made:
+            example = self._made[name](random)
         elif name == "exchange":
             plates = self._glyphs.plates
             example = self._glyphs.exchanged(plates[int(random.integers(len(plates)))], random)
@@ -126,10 +133,11 @@ def measured(examples: Sequence[Example]) -> Callable[[nn.Module], dict[str, flo
     return measure
 
 
-def train(examples: Sequence[Example], drawing: Drawing | None, plan: Plan) -> Reader:
+def train(examples: Sequence[Example], made: Mapping[str, Drawing], plan: Plan) -> Reader:
     """Train the reader, or go on where the plan's folder says that it stopped; give the mean network."""
     course = Course(Reader(), plan)
-    data = Crops(examples, drawing, plan.seed, course.step * BATCH, max(1, plan.steps - course.step) * BATCH)
+    start = course.step * BATCH
+    data = Crops(examples, made, seed=plan.seed, start=start, count=max(1, plan.steps * BATCH - start))
     batches = iter(DataLoader(data, BATCH, num_workers=plan.workers))
     course.run(lambda _: next(batches), loss, measured(examples))
     assert isinstance(course.mean, Reader)

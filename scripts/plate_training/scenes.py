@@ -58,7 +58,7 @@ def scenes(
         if example is not None:
             plates = [Plate(example.quad, len(example.lines), example.colour)]
             image = example.image
-            plates += [Plate(box, 0, "") for box in boxes if not _near(box, example.quad)]
+            plates += [Plate(box, 0, "") for box in boxes if not near(box, example.quad)]
         else:
             colour = row["colour"] if "/" not in row["colour"] else ""
             plates = [Plate(box, {"one": 1, "two": 2}.get(row["layout"], 0), colour) for box in boxes]
@@ -72,13 +72,14 @@ def scenes(
         ]
         if row["file"] in own:
             unsure += own[row["file"]].others
-        unsure = [quad for quad in unsure if not any(_near(quad, plate.quad) for plate in plates)]
+        unsure = [quad for quad in unsure if not any(near(quad, plate.quad) for plate in plates)]
         if row["file"].startswith("gate"):
             unsure = []  # every plate is boxed; what else reads like one is the camera's own text
         yield Scene(row["file"], image, tuple(plates), tuple(unsure))
 
 
-def _near(one: Quad, other: Quad) -> bool:
+def near(one: Quad, other: Quad) -> bool:
+    """Tell whether two quads cover a part of each other."""
     low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
     shared = float(np.prod(np.maximum(high - low, 0)))
     return shared > 0.15 * min(float(np.prod(np.ptp(quad, axis=0))) for quad in (one, other))
@@ -87,11 +88,11 @@ def _near(one: Quad, other: Quad) -> bool:
 class Composer:
     """Makes new scenes: a piece of a whole photo, with plates from elsewhere pasted in, under another weather."""
 
-    def __init__(self, known: Sequence[Scene], plates: Sequence[Example], drawing: Drawing | None) -> None:
+    def __init__(self, known: Sequence[Scene], plates: Sequence[Example], drawing: Drawing, sign: Drawing) -> None:
         self._whole = [[scene for scene in known if scene.name.startswith(name)] for name in WHOLE]
         self._cuts = [scene for scene in known if "near" in scene.name]
         self._alone = [alone(example) for example in plates if example.characters]
-        self._drawing = drawing
+        self._drawing, self._sign = drawing, sign
 
     def __call__(self, random: Random) -> Scene:
         """Give a scene of WIDTH x HEIGHT."""
@@ -99,9 +100,11 @@ class Composer:
         image, plates, unsure = _piece(base, random)
         for _ in range(int(random.integers(0, 6))):
             kind = random.random()
-            if kind < 0.25:
+            if kind < 0.15:
                 patch = self._nothing(random)
-            elif kind < 0.45 and self._drawing is not None:
+            elif kind < 0.25:
+                patch = Scene("nothing", self._sign(random).image, (), ())
+            elif kind < 0.45:
                 patch = alone(self._drawing(random))
             elif kind < 0.5:
                 patch = self._alone[int(random.integers(len(self._alone)))]
@@ -128,7 +131,7 @@ class Composer:
         box = upright(x, y, x + w, y + h)
         image = base.image[y : y + h, x : x + w].copy()
         moved = [quad - np.array([x, y], np.float32) for quad in (*(p.quad for p in base.plates), *base.unsure)]
-        touching = [quad for quad in moved if _near(quad + np.array([x, y], np.float32), box)]
+        touching = [quad for quad in moved if near(quad + np.array([x, y], np.float32), box)]
         for quad in touching:
             x0, y0, x1, y1 = _bounds(quad, image.shape)
             image[y0:y1, x0:x1] = 114
@@ -199,7 +202,7 @@ def _paste(
     small = cv2.resize(patch.image, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     x, y = int(random.integers(WIDTH - width + 1)), int(random.integers(HEIGHT - height + 1))
     box = upright(x, y, x + width, y + height)
-    if any(_near(box, quad) for quad in (*(plate.quad for plate in plates), *unsure)):
+    if any(near(box, quad) for quad in (*(plate.quad for plate in plates), *unsure)):
         return plates, unsure
     place = image[y : y + height, x : x + width]
     shown = small.max(-1) > 0
