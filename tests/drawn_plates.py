@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_agent.contract.events import Colour
+from scripts.plate_drawing.plates import draw_plate
+from scripts.plate_drawing.spec import LONG, MOTORBIKE, PlateSpec
+
 Image = NDArray[np.uint8]
 
-BLACK, WHITE = (25, 25, 25), (238, 238, 238)
-LOOKS = {"white": (WHITE, BLACK), "yellow": ((30, 190, 245), BLACK), "blue": ((150, 70, 20), WHITE),
-         "red": ((40, 30, 190), WHITE)}  # fmt: skip
-"""Ground and ink, blue green red."""
+WIDE = 520
+"""Pixels across a drawn plate."""
 
 
-def plate(*lines: str, colour: str = "white") -> Image:
-    """A plate of one line, 520 x 110 as on cars, or of two, 400 x 280."""
-    ground, ink = LOOKS[colour]
-    image = np.full((110, 520, 3) if len(lines) == 1 else (280, 400, 3), ground, np.uint8)
-    cv2.rectangle(image, (3, 3), (image.shape[1] - 4, image.shape[0] - 4), ink, 3)
-    room = image.shape[0] // len(lines)
-    for number, line in enumerate(lines):
-        (wide, high), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 7)
-        scale = min((image.shape[1] - 60) / wide, (room - 46) / high)
-        (wide, high), _ = cv2.getTextSize(line, cv2.FONT_HERSHEY_SIMPLEX, scale, 7)
-        at = ((image.shape[1] - wide) // 2, room * number + (room + high) // 2)
-        cv2.putText(image, line, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, 7, cv2.LINE_AA)
-    return image
+def plate(*lines: str, colour: Colour = "white", size_mm: tuple[int, int] | None = None) -> Image:
+    """A new plate: a car's long one, or with two lines a motorbike's, unless a size is given."""
+    size_mm = size_mm or (LONG if len(lines) == 1 else MOTORBIKE)
+    spec = PlateSpec("drawn", lines, colour, "white" if colour in ("blue", "red") else "black", size_mm)
+    return draw_plate(spec, Random(" ".join(lines)), WIDE / size_mm[0], worn=False).image
 
 
 def street(width: int = 440, height: int = 300, seed: int = 1) -> Image:

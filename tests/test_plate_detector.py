@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from tiny_models import COLOURS, paint, write_models
 
-from edge_agent.camera.plates.cells import Find, Floats, apart, distinct, finds, is_plate, overlap
-from edge_agent.camera.plates.detector import GREY, Detector, padded, reduced
-from edge_agent.camera.plates.rectify import Corners
+from edge_agent.camera.plates.cells import STRIDE, Find, Floats, apart, distinct, finds, is_plate, overlap
+from edge_agent.camera.plates.detector import CLOSE_TEXT, GREY, Detector, padded, reduced
+from edge_agent.camera.plates.rectify import Corners, place
 
 PLATE = np.array([(-40, -10), (40, -10), (40, 10), (-40, 10)], np.float32)
 """Corners around a cell's middle, in pixels."""
@@ -222,3 +222,64 @@ def test_a_large_plate_is_looked_for_in_a_smaller_frame_where_none_is_sure(detec
 def test_what_lies_outside_the_frame_is_not_found(detector: Detector) -> None:
     assert len(detector.look(np.full((32, 32, 3), GREY, np.uint8), 960)) > 0  # grey is a plate to this network
     assert detector(np.zeros((530, 950, 3), np.uint8)) == []  # but not where it only fills up the frame
+
+
+# The closer look.
+
+
+def find_at(x: float, y: float, width: float, height: float) -> Find:
+    sides = np.array([(-width, -height), (width, -height), (width, height), (-width, height)], np.float32) / 2
+    return Find(sides + np.array((x, y), np.float32), 0.5, 0.0, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "width", "height"),
+    [
+        (300, 200, 144, 30),  # reduced to the half
+        (300, 200, 36, 8),  # enlarged to the double
+        (300, 200, 90, 90),  # two lines: its height decides, and again the half
+        (12, 9, 36, 8),  # near a corner of the frame, what lies outside is not seen
+        (630, 474, 36, 8),
+        (20, 470, 144, 30),
+        (300, 200, 53, 13),
+    ],
+)
+def test_corners_of_a_closer_look_are_those_of_the_frame(
+    detector: Detector, x: float, y: float, width: float, height: float
+) -> None:
+    scale = CLOSE_TEXT / max(width, 1.6 * height)
+    frame = np.zeros((480, 640, 3), np.uint8)
+    cell = STRIDE / scale  # what is so large covers the first pixel of one cell, wherever the cells lie
+    left, top, right, bottom = (round(side) for side in (x - cell, y - cell, x, y))
+    frame[max(0, top) : bottom, max(0, left) : right, 0] = 255
+    closer = detector.closer(frame, find_at(x, y, width, height))
+    assert closer is not None
+    assert np.abs(closer.quad.mean(axis=0) - (x, y)).max() <= cell / 2 + 2
+    assert np.ptp(closer.quad, axis=0) == pytest.approx(np.ptp(place(False), axis=0) / scale, rel=0.03)
+
+
+@pytest.mark.parametrize(("x", "y"), [(300, 200), (0, 0), (32, 16), (504, 400)])
+def test_a_closer_look_shows_a_cell_at_its_exact_place(detector: Detector, x: int, y: int) -> None:
+    frame = np.zeros((480, 640, 3), np.uint8)
+    frame[y : y + 2, x : x + 2, 0] = 255  # reduced to the half this is one pixel, the first of a cell of 16 x 16
+    closer = detector.closer(frame, find_at(x, y, 144, 30))
+    assert closer is not None
+    assert closer.score == pytest.approx(1)
+    assert np.allclose(closer.quad.mean(axis=0), (x + 8, y + 8), atol=0.01)
+    assert np.allclose(np.ptp(closer.quad, axis=0), 2 * np.ptp(place(False), axis=0), atol=0.01)
+
+
+def test_where_a_closer_look_shows_no_plate_or_another_there_is_none(detector: Detector) -> None:
+    frame = np.zeros((480, 640, 3), np.uint8)
+    find = find_at(300, 200, 144, 30)
+    assert detector.closer(frame, find) is None
+    frame[200:202, 364:366, 0] = 255  # in view, but half its width away
+    assert detector.closer(frame, find) is None
+    assert detector.closer(frame, find_at(364, 200, 144, 30)) is not None
+
+
+def test_a_closer_look_at_the_edge_of_any_frame_is_taken(detector: Detector) -> None:
+    for height, width in ((8, 8), (8, 300), (300, 8), (1, 1)):
+        for x, y in ((0, 0), (width - 1, height - 1)):
+            for size in (12, 144, 3000):
+                detector.closer(np.zeros((height, width, 3), np.uint8), find_at(x, y, size, size / 3))

@@ -21,7 +21,7 @@ from edge_agent.camera.plates.rectify import HEIGHT, WIDTH, Image, place
 
 ALPHABET = "0123456789ABCDĐEFGHIJKLMNOPQRSTUVWXYZ"
 COLOURS = ["white", "yellow", "blue", "red", "other"]
-SURE = 0.999
+SURE = 0.9999
 """What the reader gives to the class of every step."""
 
 UINT8, INT64, FLOAT = 2, 7, 1
@@ -113,7 +113,7 @@ def finder_card() -> dict[str, Any]:
         **_card("detector"),
         "input": _tensor("frame", "uint8", [1, "height", "width", 3]),
         "output": _tensor("cells", "float32", [1, "height / 8", "width / 8", 15]),
-        "colours": COLOURS,
+        "colours": list(COLOURS),
     }
 
 
