@@ -43,7 +43,6 @@ class Course:
 
     def __init__(self, network: nn.Module, plan: Plan) -> None:
         folder, device, rate = plan.folder, plan.device, plan.rate
-        torch.manual_seed(plan.seed)
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.mean = copy.deepcopy(network).eval()
         self.step = 0

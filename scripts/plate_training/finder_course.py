@@ -164,6 +164,7 @@ def _shared(
 
 def train(composer: Composer, held: Sequence[Scene], plan: Plan) -> Finder:
     """Train the finder, or go on where the plan's folder says that it stopped; give the mean network."""
+    torch.manual_seed(plan.seed)
     course = Course(Finder(), plan)
     start = course.step * BATCH
     data = Scenes(composer, plan.seed, start, max(1, plan.steps * BATCH - start))

@@ -16,8 +16,12 @@ from scripts.plate_training.examples import Example
 
 WIDTHS = (30, 40, 60, 90)
 """Bounds between the widths in pixels that are told apart."""
-POINTS = 12
-"""Of a calibration, at most."""
+PROMISE = 0.99
+"""Share right of what is reported at 0.9 and more."""
+LEAST_PROMISED, LEAST_JUDGED = 50, 6
+"""Judged plates that such a promise needs, and a point below it."""
+LEAST_APART = 1e-3
+"""Between the measures of a calibration."""
 
 
 class Judged(NamedTuple):
@@ -60,7 +64,11 @@ def accuracy(judged: Sequence[Judged], what: str, on: str, right: Callable[[Judg
 
 
 def calibration(pairs: Sequence[tuple[float, bool]]) -> tuple[tuple[float, float], ...]:
-    """Give (network's measure, share right there), both rising: isotonic regression, and a doubt for small numbers."""
+    """Give (network's measure, confidence to report), both rising, from judged plates.
+
+    Below 0.9 the confidence is the share of judged plates right there (isotonic regression). 0.9 is a promise: it
+    stands only where of all that measured as much or more PROMISE were right; without such a measure nothing has it.
+    """
     ordered = sorted(pairs)
     blocks: list[list[float]] = []  # lowest measure, highest, right, count
     for measure, right in ordered:
@@ -68,16 +76,26 @@ def calibration(pairs: Sequence[tuple[float, bool]]) -> tuple[tuple[float, float
         while len(blocks) > 1 and blocks[-2][2] / blocks[-2][3] >= blocks[-1][2] / blocks[-1][3]:
             _, high, more, count = blocks.pop()
             blocks[-1] = [blocks[-1][0], high, blocks[-1][2] + more, blocks[-1][3] + count]
-    points = [((low + high) / 2, right / (count + 1)) for low, high, right, count in blocks if count >= 4]
+    points = [((low + high) / 2, right / count) for low, high, right, count in blocks if count >= LEAST_JUDGED]
+    promised = _promised(ordered)
     table = {0.0: 0.0}
     for measure, share in points:
-        if measure - max(table) > 1e-3:
-            table[round(measure, 4)] = round(max(share, *table.values()), 4)
-    table[1.0] = max(table.values())
-    kept = list(table.items())
-    return tuple(
-        kept[:: max(1, len(kept) // POINTS)] + ([kept[-1]] if (len(kept) - 1) % max(1, len(kept) // POINTS) else [])
-    )
+        if measure - max(table) > LEAST_APART and measure < promised - LEAST_APART:
+            table[round(measure, 4)] = round(min(0.89, max(share, *table.values())), 4)
+    if promised < 1:
+        table |= {round(promised - LEAST_APART, 4): 0.89, round(promised, 4): 0.9}
+    table[1.0] = 0.99 if promised < 1 else max(table.values())
+    return tuple(table.items())
+
+
+def _promised(ordered: Sequence[tuple[float, bool]]) -> float:
+    """Give the least measure from which on PROMISE of all were right; 1 where there is none."""
+    best, wrong = 1.0, 0
+    for count, (measure, right) in enumerate(reversed(ordered), 1):
+        wrong += not right
+        if count >= LEAST_PROMISED and wrong <= (1 - PROMISE) * count:
+            best = measure
+    return best
 
 
 def _share(rights: Sequence[bool]) -> Measured:
