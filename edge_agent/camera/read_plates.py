@@ -26,8 +26,8 @@ GONE_MS = 3000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.epilog = (
-        "confidence is the reader's own measure of the weakest character, not a chance: of 100 plates read in one "
-        "street photo each, about 95 were right at 0.9 and more, 80 from 0.6 to 0.9, 40 below 0.5"
+        "confidence is measured, not felt: of readings told with 90 % and more on photos kept for measuring, 99 of 100 "
+        "were right; a reading below is a hint, and no reading is evidence without its picture"
     )
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="photos (JPEG, PNG, WebP, BMP), videos")
     parser.add_argument("--json", action="store_true", help="one JSON line a photo, one a vehicle's pass in a video")

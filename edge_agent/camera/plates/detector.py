@@ -59,7 +59,9 @@ class Detector:
         back = np.array(around.shape[1::-1], np.float32) / size
         cells = self._network(padded(small)[None])[0]
         seen = [again._replace(quad=again.quad * back + low) for again in finds(cells, self._colours)]
-        same = [again for again in seen if math.dist(again.quad.mean(axis=0), middle) < text / 3]
+        same = [
+            again for again in seen if math.dist(again.quad.mean(axis=0), middle) < text / 3 and _within(again, frame)
+        ]
         return max(same, key=lambda again: again.score, default=None)
 
     def look(self, frame: Image, long_side: int) -> list[Find]:

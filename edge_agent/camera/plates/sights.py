@@ -23,9 +23,11 @@ MOST_PLATES = 12
 """The surest finds of a frame that are read; a crop takes as long as a tenth of a frame."""
 TWO_LINES = 0.5
 """The finder's share from which a plate is cut out as one of two lines."""
+LIKELY = 0.3
+"""A reading that is a plate is taken before one that is none, unless it is less likely than this share of it."""
 SURE = 0.97
 """Probability of a reading from which nobody looks again."""
-LEAST_SURE = 0.05
+LEAST_SURE = 0.4
 """A reading that is right less often than this is not told: a guess would pass for a plate."""
 LENGTHS = range(6, 11)
 """Characters of a plate."""
@@ -67,7 +69,9 @@ class PlateReader:
         texts = [(self._understood(find, read), read) for read in said if read.text]
         if not texts:
             return None
-        text, read = next(((t, r) for t, r in texts if t.valid and not t.repaired), texts[0])
+        text, read = next(
+            ((t, r) for t, r in texts if t.valid and not t.repaired and r.whole >= LIKELY * said[0].whole), texts[0]
+        )
         if not _like_a_plate(text):
             return None
         # no surer than such readings were right when they were measured

@@ -14,6 +14,8 @@ from edge_agent.contract.events import Colour, Layout
 SURENESS = 4
 """The power of its confidence with which a character votes. Far frames err alike, an 8 is a B in all of them: counted
 one for one they outvote the near frame that shows what it is."""
+UNSEEN = 0.5
+"""The most for a text that no single reading said, put together from several."""
 VALID_WEIGHT = 2
 """A reading that is a plate as it stands counts so often as one that is none: chance rarely makes a plate."""
 
@@ -30,7 +32,7 @@ def vote(reads: Sequence[PlateText], colour: Colour) -> PlateText:
         winner = _count(valid, colour)
         share = sum(map(_weight, valid)) / sum(map(_weight, reads))
         winner = msgspec.structs.replace(winner, confidence=winner.confidence * share)
-    return _narrowed(winner, reads)
+    return _narrowed(_measured(winner, reads), reads)
 
 
 def agreeing(reads: Sequence[PlateText], voted: PlateText) -> int:
@@ -94,6 +96,12 @@ def _instead(voters: Sequence[PlateText], place: int, best: str) -> Instead:
             seen[read.instead[place][0]] += read.instead[place][1]
     other = max(seen, key=lambda character: (seen[character], character), default="")
     return other, round(seen[other] / len(voters))
+
+
+def _measured(winner: PlateText, reads: Sequence[PlateText]) -> PlateText:
+    """Make the winner no surer than its surest reading: what a reading's confidence is worth was measured."""
+    surest = max((read.confidence for read in reads if read.text == winner.text), default=UNSEEN)
+    return msgspec.structs.replace(winner, confidence=min(winner.confidence, surest))
 
 
 def _narrowed(winner: PlateText, reads: Sequence[PlateText]) -> PlateText:
