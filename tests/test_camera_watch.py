@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from cameras import fault, threads, until
 from drawn_plates import Image, plate, put, street, upright
 
+from edge_agent.camera.frames import Frame
 from edge_agent.camera.plates.sights import PlateReader
 from edge_agent.camera.settings import CameraSettings, MotionSettings, PictureSettings
 from edge_agent.camera.watch import run
@@ -192,3 +194,25 @@ async def test_what_cannot_be_emitted_ends_the_watch(tmp_path: Path) -> None:
         async with asyncio.timeout(ENOUGH_S):
             await run(settings, full, Health())
     await until(lambda: threads() == [], "the camera's thread ends")
+
+
+async def test_no_frame_is_kept_for_a_vehicle_that_is_not_said_yet(tmp_path: Path) -> None:
+    """A frame of 1080p is 6 MB, and a street may hold many vehicles."""
+    frames = []
+    for number, text in enumerate(("68A-123.45", "51F-806.79", "30E-947.18", "92C-038.26")):
+        drawn = plate(text)
+        place = upright(10 + 160 * (number % 2), 20 + 120 * (number // 2), 120, drawn)
+        frames.append(put(street(320, 240), drawn, place))
+    alive = -1
+
+    def end(health: Health) -> bool:
+        nonlocal alive
+        if health.counters["camera.frames_read"] < len(frames):
+            return False
+        gc.collect()
+        alive = sum(isinstance(kept, Frame) for kept in gc.get_objects())
+        return True
+
+    events, health = await watched(CameraSettings(source=str(pictures(tmp_path, *frames)), frames_per_s=4), end)
+    assert (events, health.counters["camera.tracks_dropped"]) == ([], 0), "all of them are waited for"
+    assert 1 <= alive <= 2, "the one that is read and perhaps the next"

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
-from edge_agent.camera.frames import Camera, Frame
+import cv2
+
+from edge_agent.camera.frames import Camera
 from edge_agent.camera.motion import MotionGate
-from edge_agent.camera.pictures import cut_jpeg
+from edge_agent.camera.pictures import Image, cut_jpeg
+from edge_agent.camera.plates.read import Quad, Sight
 from edge_agent.camera.plates.sights import PlateReader
 from edge_agent.camera.plates.tracker import Pass, Tracker
 from edge_agent.camera.settings import CameraSettings
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Event, PlateRead
 from edge_agent.health import Health
+
+
+class Kept(NamedTuple):
+    """What is kept of a frame until its passes are said: a frame for each vehicle in view would fill a small box."""
+
+    width: int
+    """Of the whole frame, in pixels, as the height."""
+    height: int
+    jpegs: dict[Quad, bytes]
+    """Each plate with what is around it."""
 
 
 async def run(
@@ -23,6 +37,7 @@ async def run(
 
     Raises ModelError where the plate models cannot be used.
     """
+    cv2.setNumThreads(settings.threads)  # or OpenCV takes every core
     # pictures are read in threads of their own: the event loop must stay free for the uplink
     reader = await asyncio.to_thread(PlateReader, settings.threads)
     gate, tracker = MotionGate(settings.motion), Tracker(round(settings.gone_s * 1000))
@@ -31,8 +46,8 @@ async def run(
             health.count("camera.frames")
             if gate.moves(frame.image, frame.at):
                 health.count("camera.frames_read")
-                sights = await asyncio.to_thread(reader.sights, frame.image)
-                passes = tracker.update(frame.at, sights, frame)
+                sights, kept = await asyncio.to_thread(_read, reader, frame.image, settings)
+                passes = tracker.update(frame.at, sights, kept)
             else:
                 passes = tracker.still(frame.at)
             await _emit(passes, settings, emit, health)
@@ -40,6 +55,12 @@ async def run(
     await _emit(tracker.flush(), settings, emit, health)
     health.fault("camera", f"{settings.source} is played to its end; set `loop: true` to play it again and again")
     await asyncio.Event().wait()
+
+
+def _read(reader: PlateReader, image: Image, settings: CameraSettings) -> tuple[list[Sight], Kept]:
+    sights = reader.sights(image)
+    height, width = image.shape[:2]
+    return sights, Kept(width, height, {seen.quad: cut_jpeg(image, seen.quad, settings.picture) for seen in sights})
 
 
 async def _emit(
@@ -55,9 +76,8 @@ async def _emit(
 
 def event_of(seen: Pass, settings: CameraSettings) -> PlateRead:
     """The event of a pass, with the part of the very frame that was read best."""
-    frame = seen.frame
-    assert isinstance(frame, Frame)
-    height, width = frame.image.shape[:2]
+    kept = seen.frame
+    assert isinstance(kept, Kept)
     return PlateRead(
         at=seen.best_at,
         text=seen.read.text,
@@ -69,10 +89,10 @@ def event_of(seen: Pass, settings: CameraSettings) -> PlateRead:
         colour=seen.colour,
         layout=seen.read.layout,
         quad=tuple(round(value) for corner in seen.quad for value in corner),
-        frame_size=(width, height),
+        frame_size=(kept.width, kept.height),
         frames=seen.frames,
         first=seen.first,
         last=seen.last,
-        jpeg=cut_jpeg(frame.image, seen.quad, settings.picture),
+        jpeg=kept.jpegs[seen.quad],
         rendered=settings.rendered,
     )
