@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("training"), help="checkpoints and curves (not committed)")
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--finder-steps", type=int, default=14750)
-    parser.add_argument("--reader-steps", type=int, default=9250)
+    parser.add_argument("--reader-steps", type=int, default=9000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="cores for the network")

@@ -73,7 +73,7 @@ def test_one_line_a_photo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_for_people_a_guess_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    strange = plate("ZZ12345")
+    strange = plate("42A-345.67")  # no province has 42
     files = [
         photo(tmp_path / "car.jpg", car()),
         photo(tmp_path / "empty.jpg", street(320, 240)),

@@ -27,7 +27,7 @@ LIKELY = 0.3
 """A reading that is a plate is taken before one that is none, unless it is less likely than this share of it."""
 SURE = 0.97
 """Probability of a reading from which nobody looks again."""
-LEAST_SURE = 0.4
+LEAST_SURE = 0.3
 """A reading that is right less often than this is not told: a guess would pass for a plate."""
 LENGTHS = range(6, 11)
 """Characters of a plate."""
