@@ -22,8 +22,8 @@ class PlateText(msgspec.Struct, frozen=True, kw_only=True):
     """What was read, upper case and without separators, before any repair: the reader's likeliest reading that is a
     plate, or its likeliest at all where none is."""
     confidence: float
-    """0 to 1: of readings that were told with this confidence on photos kept for measuring, about such a share was right;
-    at 0.9 and more at least 99 in 100. Never above the weakest character's."""
+    """0 to 1: of readings told with this confidence on photos kept for measuring, about such a share was right; at 0.9
+    and more at least 99 in 100. Never above the weakest character's."""
     char_confidence: tuple[int, ...]
     """Per cent, one for each character of `raw`."""
     valid: bool
