@@ -132,7 +132,7 @@ def _motorbike(kind: str, rng: random.Random) -> PlateSpec:
 
 
 def _first_motorbike(kind: str, rng: random.Random) -> PlateSpec:
-    """Give a plate as motorbikes had them first and some still have, 60 over 565.AL; the grammar does not know it."""
+    """Give a plate as motorbikes had them first and some still have, 60 over 565.AL; with any letter."""
     series = rng.choice(ALPHABET) + rng.choice((rng.choice(ALPHABET), rng.choice("123456789"), ""))
     number = "".join(rng.choices("0123456789", k=3))
     return PlateSpec(kind, (_province(rng), number + rng.choice((".", "-", "")) + series), "white", "black", MOTORBIKE)
