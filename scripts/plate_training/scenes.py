@@ -6,15 +6,17 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from scripts.plate_training.examples import Example, Image, Piece, Quad, rows, upright
-from scripts.plate_training.own import Own
 from scripts.plate_training.weather import Random, lit, seen
+
+if TYPE_CHECKING:  # it needs torch, scenes do not
+    from scripts.plate_training.own import Own
 
 WIDTH, HEIGHT = 320, 256
 """Of a scene to train on, in pixels."""

@@ -23,7 +23,7 @@ UNIT = 16.0
 SCORE, CORNERS, TWO_LINES, COLOURS = 0, slice(1, 9), 9, slice(10, None)
 """The numbers of a cell."""
 
-LEAST_SCORE = 0.3
+LEAST_SCORE = 0.5
 MOST_FOUND = 48
 """The surest cells that are looked at."""
 LEAST_HEIGHT = 4.0

@@ -31,9 +31,9 @@ class Network:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # failures are raised, not printed
-        # an idle thread must not spin, and memory is given back after each frame: the box has other work
+        # an idle thread must not spin: the box has other work; patterns of memory for every size of frame cost 50 MB
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+        options.enable_mem_pattern = False
         data = _verified(card, file)
         try:
             self._session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

@@ -23,6 +23,8 @@ MOST_PLATES = 12
 """The surest finds of a frame that are read; a crop takes as long as a tenth of a frame."""
 TWO_LINES = 0.5
 """The finder's share from which a plate is cut out as one of two lines."""
+WORTH = 5
+"""Characters that a first reading must have to be worth a closer look: most finds that are no plates say less."""
 LIKELY = 0.3
 """A reading that is a plate is taken before one that is none, unless it is less likely than this share of it."""
 SURE = 0.97
@@ -60,7 +62,7 @@ class PlateReader:
         """Read a find, and once more from a closer look unless the first reading was sure; None for no plate."""
         views = list(self._reader([crop(frame, find.quad, find.two_lines > TWO_LINES)]))
         said = readings(views, self._reader.alphabet)
-        if said[0].whole < SURE and said[0].text:
+        if said[0].whole < SURE and len(said[0].confidence) >= WORTH:
             closer = self._detector.closer(frame, find)
             if closer is not None:
                 find = closer._replace(score=max(find.score, closer.score))
