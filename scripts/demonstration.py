@@ -14,6 +14,7 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import duckdb
 from rich.console import Console
 from rich.live import Live
@@ -30,6 +31,8 @@ CAMERA = "cam-01"
 BOXES = ("air-01", "sea-01", "waste-01", CAMERA, "ap-01")
 MEASUREMENTS = ("air", "seawater", "wastewater", "plates", "wifi", "health")
 EVERY_S = 2
+BUSY = 503
+"""A collector whose store is occupied answers so."""
 CLIP_SECONDS = 28
 
 console = Console()
@@ -95,7 +98,11 @@ async def run(folder: Path, seconds: float | None) -> list[str]:
         end = None if seconds is None else loop.time() + seconds
         with Live(console=console, refresh_per_second=2, transient=seconds is None) as screen:
             while end is None or loop.time() < end:
-                screen.update(await view(api, WATCHED_PLATE))
+                try:
+                    screen.update(await view(api, WATCHED_PLATE))
+                except aiohttp.ClientResponseError as refused:
+                    if refused.status != BUSY:
+                        raise  # a busy collector answers the next time
                 await asyncio.sleep(1)
         console.print()
         missing = await api.missing(BOXES, WATCHED_PLATE)
