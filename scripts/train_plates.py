@@ -9,8 +9,8 @@
     publish   models/*.onnx and their cards, measured on plates that were held out   2 minutes
 
 Each step goes on where it was interrupted; what it knows lies in --work. The photos and their labels.csv are found by
-PLATE_PHOTOS. Needs the extra `training`: pip install -e '.[camera,training]'. A GPU (--device cuda --workers 8) trains
-in minutes.
+PLATE_PHOTOS. Needs the extra `training`: pip install -e '.[camera,training]'. On a GPU
+(--device cuda --workers 8) it has not been tried.
 """
 
 from __future__ import annotations

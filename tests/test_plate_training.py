@@ -13,7 +13,7 @@ import pytest
 
 from scripts.plate_drawing.plates import draw_plate
 from scripts.plate_drawing.spec import random_spec_of
-from scripts.plate_training.examples import Example, around, cut, distance, examples, lines_of, of_pieces, upright
+from scripts.plate_training.examples import Example, around, cut, examples, lines_of, of_pieces, upright
 from scripts.plate_training.exchange import Glyphs
 from scripts.plate_training.scenes import HEIGHT, WIDTH, Composer, alone, leaning, scenes
 from scripts.plate_training.weather import lit, repainted, seen
@@ -134,7 +134,6 @@ def test_weather_is_the_same_for_the_same_seed(folder: Path, change: object) -> 
 
 
 def test_little_things() -> None:
-    assert [distance(*pair) for pair in (("", ""), ("AB", "AB"), ("AB", "A"), ("ABC", "XBCD"))] == [0, 0, 1, 2]
     row = dict.fromkeys(COLUMNS, "")
     assert lines_of(row | {"text": "60123AB", "lines": "60123AB"}) == ("60", "123AB")
     assert lines_of(row | {"text": "60A12345", "lines": "60A|12345"}) == ("60A", "12345")

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from scripts.plate_evaluation.score import edits
+
 Image = npt.NDArray[np.uint8]
 Quad = npt.NDArray[np.float32]
 """4 x 2: top left as read, then clockwise, in pixels; the outline of the characters."""
@@ -156,7 +158,7 @@ def of_pieces(pieces: Sequence[Piece], lines: Sequence[str], box: Sequence[float
             quad = np.array(corners, np.float32)
             if box is not None and not _meet(quad, box):
                 continue
-            wrong = distance(plain(said), line.replace("Đ", "D"))
+            wrong = edits(plain(said), line.replace("Đ", "D"))
             if wrong <= max(1, len(line) // 4) and (best is None or wrong < best[0]):
                 best = (wrong, quad)
         if best is None:
@@ -174,16 +176,6 @@ def of_pieces(pieces: Sequence[Piece], lines: Sequence[str], box: Sequence[float
 def plain(text: str) -> str:
     """Capitals and digits only, Đ as D: what an OCR without Đ can say."""
     return re.sub(r"[^A-Z0-9]", "", text.upper().replace("Đ", "D"))
-
-
-def distance(one: str, other: str) -> int:
-    """Edits that turn one text into the other."""
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        previous, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
-    return row[-1]
 
 
 def _meet(quad: Quad, box: Sequence[float]) -> bool:

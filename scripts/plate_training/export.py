@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from scripts.plate_training.networks import CROP_HEIGHT, CROP_WIDTH, Finder, Reader
+from edge_agent.camera.plates.rectify import HEIGHT, WIDTH
+from scripts.plate_training.networks import Finder, Reader
 
 OPSET = 17
 
@@ -48,7 +49,7 @@ def export_finder(finder: Finder, path: Path) -> None:
 
 def export_reader(reader: Reader, path: Path) -> None:
     """Write `crops` uint8 [N,64,160,3] -> `steps` float32 [N,2*STEPS,1+len(ALPHABET)]."""
-    example = torch.zeros(1, CROP_HEIGHT, CROP_WIDTH, 3, dtype=torch.uint8)
+    example = torch.zeros(1, HEIGHT, WIDTH, 3, dtype=torch.uint8)
     _export(_ReaderFile(reader.eval()), example, path, given="crops", gives="steps", free=(0,))
 
 

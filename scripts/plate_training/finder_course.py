@@ -7,13 +7,19 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
+from edge_agent.camera.plates.cells import STRIDE, UNIT
+from edge_agent.camera.plates.detector import padded
+from scripts.plate_evaluation.labels import Box
+from scripts.plate_evaluation.score import overlap
 from scripts.plate_training.course import Course, Plan
-from scripts.plate_training.networks import COLOURS, OFFSET_UNIT, STRIDE, Finder
+from scripts.plate_training.examples import Quad
+from scripts.plate_training.networks import COLOURS, Finder
 from scripts.plate_training.reader_course import pixels
 from scripts.plate_training.scenes import HEIGHT, NARROWEST, WIDEST, WIDTH, Composer, Plate, Scene
 
@@ -22,6 +28,7 @@ COLUMNS, ROWS = WIDTH // STRIDE, HEIGHT // STRIDE
 CORE = 0.3
 """Cells within this share of a plate's size around its middle are asked to find it."""
 UNSURE = -1.0
+Target = npt.NDArray[np.float32]
 RARITY = (0.5, 1.0, 1.0, 2.0, 1.0)
 """How much a plate of each of COLOURS counts when colours are learnt: most are white."""
 
@@ -40,7 +47,7 @@ class Scenes(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(scene.image), torch.from_numpy(wanted(scene))
 
 
-def wanted(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def wanted(scene: Scene) -> Target:
     """ROWS x COLUMNS x 12: score (UNSURE: not asked), 8 corner offsets, lines (UNSURE), colour (UNSURE), weight."""
     target = np.zeros((ROWS, COLUMNS, 12), np.float32)
     x = (np.arange(COLUMNS, dtype=np.float32) + 0.5) * STRIDE
@@ -56,17 +63,15 @@ def wanted(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     return target
 
 
-def _forbid(
-    target: np.ndarray[tuple[int, ...], np.dtype[np.float32]], quad: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-) -> None:
+def _forbid(target: Target, quad: Quad) -> None:
     mask = np.zeros(target.shape[:2], np.uint8)
     cv2.fillConvexPoly(mask, np.round(quad / STRIDE * 16 - 8).astype(np.int32), 1, shift=4)
     target[(mask > 0) & (target[..., 0] < 1), 0] = UNSURE
 
 
 def _ask(
-    target: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    centres: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    target: Target,
+    centres: Target,
     plate: Plate,
 ) -> None:
     quad = plate.quad
@@ -82,13 +87,13 @@ def _ask(
         cells[row, column] = True
     elif not cells.any():
         return
-    offsets = (quad[None] - centres[cells][:, None]) / OFFSET_UNIT
+    offsets = (quad[None] - centres[cells][:, None]) / UNIT
     height = float(np.linalg.norm(down))
     target[cells] = np.concatenate(
         [np.ones((len(offsets), 1)), offsets.reshape(-1, 8),
          np.full((len(offsets), 1), {1: 0.0, 2: 1.0}.get(plate.lines, UNSURE)),
          np.full((len(offsets), 1), COLOURS.index(plate.colour) if plate.colour in COLOURS else UNSURE),
-         np.full((len(offsets), 1), OFFSET_UNIT / max(8.0, height) / math.sqrt(len(offsets)))], 1,
+         np.full((len(offsets), 1), UNIT / max(8.0, height) / math.sqrt(len(offsets)))], 1,
     )  # fmt: skip
 
 
@@ -123,13 +128,13 @@ def measured(held: Sequence[Scene]) -> Callable[[nn.Module], dict[str, float]]:
         device = next(network.parameters()).device
         hits, overlaps, false, lines = 0, 0.0, 0, 0
         for scene in held:
-            image = _padded(scene.image)
+            image = padded(scene.image)
             cells = network(pixels(torch.from_numpy(image[None]).to(device)))[0].permute(1, 2, 0).cpu().numpy()
             best = (0.0, 0, 0)
             plate = scene.plates[0]
             for row, column in zip(*np.nonzero(cells[..., 0] > 0), strict=True):  # probability over a half
                 centre = (np.array([column, row]) + 0.5) * STRIDE
-                quad = cells[row, column, 1:9].reshape(4, 2) * OFFSET_UNIT + centre
+                quad = cells[row, column, 1:9].reshape(4, 2) * UNIT + centre
                 best = max(best, (_shared(quad, plate.quad), row, column))
                 others = [p.quad for p in scene.plates] + list(scene.unsure)
                 false += all(_shared(quad, other) < 0.05 for other in others)
@@ -147,19 +152,13 @@ def measured(held: Sequence[Scene]) -> Callable[[nn.Module], dict[str, float]]:
     return measure
 
 
-def _padded(image: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    height, width = image.shape[:2]
-    return cv2.copyMakeBorder(image, 0, -height % 32, 0, -width % 32, cv2.BORDER_CONSTANT, value=(114, 114, 114))
+def _shared(one: Quad, other: Quad) -> float:
+    return overlap(_box(one), _box(other))
 
 
-def _shared(
-    one: np.ndarray[tuple[int, ...], np.dtype[np.float32]], other: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
-) -> float:
-    """Overlap of the upright boxes over their union."""
-    low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
-    both = float(np.prod(np.maximum(high - low, 0)))
-    areas = [float(np.prod(np.ptp(quad, axis=0))) for quad in (one, other)]
-    return both / max(1e-6, sum(areas) - both)
+def _box(quad: Quad) -> Box:
+    x0, y0, x1, y1 = (float(side) for side in (*quad.min(0), *quad.max(0)))
+    return x0, y0, x1, y1
 
 
 def train(composer: Composer, held: Sequence[Scene], plan: Plan) -> Finder:

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_agent.camera.plates.card import Accuracy, Measured
 from edge_agent.camera.plates.cells import overlap
+from edge_agent.camera.plates.detector import Detector
 from edge_agent.camera.plates.grammar import understand
 from edge_agent.camera.plates.sights import PlateReader
 from scripts.plate_training.examples import Example
@@ -31,19 +32,20 @@ class Judged(NamedTuple):
     found: bool
     right: bool
     sure: float
-    """The network's own measure for the whole text; 0 where nothing was found."""
+    """The network's own measure for the whole text; 0 where nothing was told."""
 
 
 def judge(models: Path, examples: Iterable[Example]) -> list[Judged]:
-    """Look at each whole photo as the agent does."""
-    reader = PlateReader(models=models)
+    """Look at each photo as the agent does; a plate may be found and yet nothing be told of it."""
+    detector, reader = Detector(models), PlateReader(models=models)
     judged = []
     for example in examples:
         text = "".join(example.lines)
         near = [s for s in reader.sights(example.image) if overlap(np.array(s.quad), example.quad) > 0.5]
         best = max(near, key=lambda sight: sight.read.confidence, default=None)
         judged.append(
-            Judged(example, best is not None, best is not None and best.read.text == text,
+            Judged(example, any(overlap(find.quad, example.quad) > 0.5 for find in detector(example.image)),
+                   best is not None and best.read.text == text,
                    best.read.confidence if best is not None else 0.0)
         )  # fmt: skip
     return judged

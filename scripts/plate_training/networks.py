@@ -7,19 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edge_agent.camera.plates.cells import DetectorColour
+from edge_agent.camera.plates.rectify import HEIGHT
+from edge_agent.camera.plates.steps import STEPS
 
-STRIDE = 8
-"""Frame pixels per cell of the finder's answer."""
-OFFSET_UNIT = 16.0
-"""Frame pixels per unit of the finder's corner offsets."""
 COLOURS: tuple[DetectorColour, ...] = ("white", "yellow", "blue", "red", "other")
 CELL = 1 + 8 + 1 + len(COLOURS)
 """Score, four corners, two lines or one, colour."""
 
 ALPHABET = "0123456789ABCDĐEFGHIJKLMNOPQRSTUVWXYZ"
-CROP_WIDTH, CROP_HEIGHT = 160, 64
-STEPS = CROP_WIDTH // 4
-"""Steps of one line, from left to right."""
 
 
 def _layer(inputs: int, outputs: int, stride: int | tuple[int, int] = 1, dilation: int = 1) -> nn.Sequential:
@@ -90,7 +85,7 @@ class Reader(nn.Module):
             _layer(3, 24, 2), _layer(24, 48, 2), _Residual(48), _Residual(48),
             _layer(48, 96, (2, 1)), _Residual(96), _Residual(96), nn.Conv2d(96, width, 1),
         )  # fmt: skip
-        self.row = nn.Parameter(torch.randn(1, width, CROP_HEIGHT // 8, 1) * 0.1)
+        self.row = nn.Parameter(torch.randn(1, width, HEIGHT // 8, 1) * 0.1)
         self.look = nn.Conv2d(width, 2, 1)
         """Where each line stands, column by column."""
         self.place = nn.Parameter(torch.randn(1, 2 * STEPS, width) * 0.02)

@@ -15,7 +15,8 @@ from torch.nn import functional
 from edge_agent.camera.plates.cells import Find, finds
 from edge_agent.camera.plates.detector import padded
 from edge_agent.camera.plates.rectify import Image, crop
-from scripts.plate_training.examples import ONE_LINE_ABOVE, Quad, distance, lines_of, plain, rows
+from scripts.plate_evaluation.score import edits
+from scripts.plate_training.examples import ONE_LINE_ABOVE, Quad, lines_of, plain, rows
 from scripts.plate_training.networks import COLOURS, Finder, Reader
 from scripts.plate_training.reader_course import pixels, said
 
@@ -41,9 +42,13 @@ class Own(NamedTuple):
 
 
 def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[tuple[int, int]]:
-    """Write what is found of the named plates of the street photos; give how many are done of how many."""
+    """Write what is found of the named plates of the street photos; give how many are done of how many.
+
+    The file appears when all are done: half the labels would make another training.
+    """
     chosen = [row for row in rows(folder) if row["file"].startswith(("street", "close")) and row["text"]]
-    with kept.open("w", encoding="utf-8") as file:
+    begun = kept.with_suffix(".new")
+    with begun.open("w", encoding="utf-8") as file:
         for number, row in enumerate(chosen, 1):
             image = cv2.imread(str(folder / row["file"]))
             assert image is not None, row["file"]
@@ -52,6 +57,7 @@ def look(folder: Path, finder: Finder, reader: Reader, kept: Path) -> Iterator[t
                 written = {"quad": own.quad.tolist(), "lines": own.lines, "others": [q.tolist() for q in own.others]}
                 file.write(json.dumps({"file": row["file"], **written}) + "\n")
             yield number, len(chosen)
+    begun.replace(kept)
 
 
 def owns(kept: Path) -> dict[str, Own]:
@@ -73,7 +79,7 @@ def named(image: Image, lines: tuple[str, ...], finder: Finder, reader: Reader) 
         large = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         found = [find._replace(quad=find.quad / scale) for find in _found(large, finder)[:MOST]]
         for find, reading in zip(found, _read(image, found, reader), strict=True):
-            wrong = distance(plain(reading), text)
+            wrong = edits(plain(reading), text)
             if wrong <= WRONG and (best is None or (wrong, -find.score) < best[:2]):
                 best = wrong, -find.score, find.quad, reading
             elif len(plain(reading)) >= LIKE_A_PLATE[0] and sum(map(str.isdigit, reading)) >= LIKE_A_PLATE[1]:

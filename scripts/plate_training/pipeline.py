@@ -63,6 +63,8 @@ def _early(settings: Settings) -> None:
 
 
 def _own(settings: Settings) -> None:
+    if (settings.work / "own.jsonl").exists():
+        return  # labels of other, later networks would make another training
     finder, reader = train_finder(settings, EARLY), train_reader(settings, EARLY)
     with Progress() as progress:
         bar = progress.add_task("photos labelling themselves")

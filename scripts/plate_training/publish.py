@@ -17,10 +17,11 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from edge_agent.camera.plates.card import Data, DetectorCard, ReaderCard, Round, Tensor
 from edge_agent.camera.plates.detector import padded
 from edge_agent.camera.plates.rectify import HEIGHT, WIDTH, Image, crop
+from edge_agent.camera.plates.steps import STEPS
 from scripts.plate_training.examples import Example
 from scripts.plate_training.export import export_finder, export_reader
 from scripts.plate_training.judge import Judged, accuracy, calibration, judge
-from scripts.plate_training.networks import ALPHABET, CELL, COLOURS, STEPS, Finder, Reader
+from scripts.plate_training.networks import ALPHABET, CELL, COLOURS, Finder, Reader
 
 LICENCE = "the project's own; the photos that it was trained on have no licence to be passed on and are not contained"
 LIMITS = {
@@ -61,7 +62,7 @@ def publish(
                 shutil.copy(kept, folder / f"{model}.onnx")
             else:
                 judged = again
-        _write_cards(folder, making, calibration([(one.sure, one.right) for one in judged if one.found]), judged)
+        _write_cards(folder, making, calibration([(one.sure, one.right) for one in judged if one.sure]), judged)
         models.mkdir(exist_ok=True)
         for file in ("detector.onnx", "detector.yaml", "reader.onnx", "reader.yaml"):
             shutil.copy(folder / file, models / file)

@@ -12,11 +12,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from edge_agent.camera.plates.rectify import crop
+from edge_agent.camera.plates.steps import STEPS
 from scripts.plate_training.course import Course, Plan
 from scripts.plate_training.crops import view
 from scripts.plate_training.examples import Example
 from scripts.plate_training.exchange import Glyphs
-from scripts.plate_training.networks import ALPHABET, STEPS, Reader
+from scripts.plate_training.networks import ALPHABET, Reader
 from scripts.plate_training.weather import Random
 
 BATCH = 96

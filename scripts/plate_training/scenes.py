@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edge_agent.camera.plates.cells import overlap
 from scripts.plate_training.examples import Example, Image, Piece, Quad, rows, upright
 from scripts.plate_training.weather import Random, lit, seen
 
@@ -22,6 +23,8 @@ WIDTH, HEIGHT = 320, 256
 """Of a scene to train on, in pixels."""
 NARROWEST, WIDEST = 18.0, 190.0
 """Width of a plate's text in a scene; narrower or wider ones are not asked for."""
+TOUCHING = 0.15
+"""Of the smaller one's upright box."""
 WHOLE = {"street": 0.5, "gate": 0.3, "close": 0.2}
 """How often a scene begins with a whole photo of each folder."""
 Drawing = Callable[[Random], Example]
@@ -82,9 +85,7 @@ def scenes(
 
 def near(one: Quad, other: Quad) -> bool:
     """Tell whether two quads cover a part of each other."""
-    low, high = np.maximum(one.min(0), other.min(0)), np.minimum(one.max(0), other.max(0))
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    return shared > 0.15 * min(float(np.prod(np.ptp(quad, axis=0))) for quad in (one, other))
+    return bool(overlap(one, other) > TOUCHING)
 
 
 class Composer:

@@ -24,6 +24,7 @@ SCORE, CORNERS, TWO_LINES, COLOURS = 0, slice(1, 9), 9, slice(10, None)
 """The numbers of a cell."""
 
 LEAST_SCORE = 0.5
+"""Below it few finds are plates that can be read, and reading them costs most of the time."""
 MOST_FOUND = 48
 """The surest cells that are looked at."""
 LEAST_HEIGHT = 4.0

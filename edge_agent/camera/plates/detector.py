@@ -18,6 +18,7 @@ LONG_SIDES = (960, 320)
 """A frame is looked at in these sizes, in pixels along its longer side, until a plate is found for sure: the network
 knows plates of about 20 to 200 pixels, so larger ones, of close photos, are found in the smaller size."""
 SURE = 0.6
+"""Score of a find from which no smaller size is looked at."""
 CLOSE, CLOSE_TEXT = (192, 128), 72
 """Size of the second look around a plate, and of the plate's text in it, in pixels."""
 MULTIPLE = 32

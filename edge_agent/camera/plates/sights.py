@@ -20,7 +20,7 @@ from edge_agent.camera.plates.steps import Read, readings
 LEAST_SIDE = 8
 """Pixels; a smaller frame shows no plate."""
 MOST_PLATES = 12
-"""The surest finds of a frame that are read; a crop takes as long as a tenth of a frame."""
+"""The surest finds of a frame that are read: each takes a good part of the time that finding them took."""
 TWO_LINES = 0.5
 """The finder's share from which a plate is cut out as one of two lines."""
 WORTH = 5
