@@ -21,7 +21,7 @@ from rich.live import Live
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from scripts.demonstration_view import Api, view
-from scripts.stage import Stage, free_port
+from scripts.stage import Stage
 from scripts.street_clip import WATCHED_PLATE, render_clip
 
 DATA = Path(__file__).parent.parent / "demo-data"
@@ -76,7 +76,7 @@ async def run(folder: Path, seconds: float | None) -> list[str]:
             clip = folder / "street.mp4"
             await asyncio.to_thread(render_clip, clip, CLIP_SECONDS, 1)
             progress.update(step, description="Starting the collector")
-            stage = Stage(folder, mqtt_port=free_port(1883), web_port=free_port(8080))
+            stage = Stage(folder, mqtt_port=1883, web_port=8080)
             tokens = stage.tokens()
             await stack.enter_async_context(stage.collector())
             api = await stack.enter_async_context(Api.opened(stage.address, tokens))

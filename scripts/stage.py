@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from collector.credentials import enrol
@@ -29,9 +29,10 @@ STOP_S = 15.0
 class Stage:
     """Paths, ports and tokens of one collector."""
 
-    def __init__(self, folder: Path, *, mqtt_port: int, web_port: int) -> None:
-        """Write the collector's settings into a folder that exists."""
+    def __init__(self, folder: Path, *, mqtt_port: int = 0, web_port: int = 0) -> None:
+        """Write the collector's settings into a folder that exists; a port that is taken, or 0, becomes a free one."""
         self.folder = folder
+        mqtt_port, web_port = _free_ports(mqtt_port, web_port)
         self.mqtt_port = mqtt_port
         self.address = f"http://127.0.0.1:{web_port}"
         self.store = folder / "state" / "timeseries.duckdb"
@@ -113,14 +114,18 @@ class Stage:
                 await child.wait()
 
 
-def free_port(wanted: int = 0) -> int:
-    """The wanted loopback port if it is free, else any."""
+def _free_ports(*wanted: int) -> list[int]:
+    """Different loopback ports, one for each wanted: that one if it is free, else (or for 0) any."""
+    with ExitStack() as probes:
+        return [probes.enter_context(_bound(port)).getsockname()[1] for port in wanted]
+
+
+def _bound(wanted: int) -> socket.socket:
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        probe = socket.socket()
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return probe
+        probe.close()
     raise OSError("no free port")

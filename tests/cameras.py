@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from processes import Program, free_port, wait_until
+from ports import free_port
+from processes import Program, wait_until
 
 from edge_agent.camera.frames import Camera, Frame
 from edge_agent.camera.settings import CameraSettings

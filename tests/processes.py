@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,18 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ports import free_port
 from sqlalchemy import create_engine, text
 
 from collector.credentials import ACCESS_LIST, enrol
 
 FLEET = Path(__file__).parent.parent / "firmware_configs"
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(true: Callable[[], bool], limit_s: float, what: str) -> None:

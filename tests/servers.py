@@ -18,6 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ports import free_port
+
 START_S = 30.0
 STOP_S = 10.0
 
@@ -43,13 +45,6 @@ class Server:
         """Kill -9, as a power cut does; start it again in the same folder with the same port."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(STOP_S)
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

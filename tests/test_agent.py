@@ -15,7 +15,8 @@ from urllib.request import Request, urlopen
 import pytest
 from collector_double import EXAMPLES, CollectorDouble, HandClock, until
 from disks import fill, small_disk
-from processes import FLEET, Centre, Program, free_port
+from ports import free_port
+from processes import FLEET, Centre, Program
 from servers import mosquitto
 
 from collector.settings import load as load_settings

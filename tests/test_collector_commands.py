@@ -18,7 +18,8 @@ import pytest
 from collector_double import EXAMPLES
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
-from processes import Centre, free_port, wait_until
+from ports import free_port
+from processes import Centre, wait_until
 from servers import mosquitto
 
 from collector.__main__ import main

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from collector_double import Box, CollectorDouble, until
-from processes import Program, free_port, wait_until
+from ports import free_port
+from processes import Program, wait_until
 from servers import mosquitto
 
 from collector.credentials import enrol

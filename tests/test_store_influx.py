@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import urllib3
 from frames import MINUTE, T0, air, plates, series
-from servers import Server, free_port, influxd
+from ports import free_port
+from servers import Server, influxd
 
 from collector.points import Frame
 from collector.settings import SettingsError, load

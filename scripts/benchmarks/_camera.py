@@ -22,7 +22,7 @@ from edge_agent.contract.events import Event
 from edge_agent.health import Health
 from scripts.benchmarks.figure import Line
 from scripts.demonstration_view import Api
-from scripts.stage import Stage, free_port
+from scripts.stage import Stage
 
 ROUNDS = 5
 MOST_FRAMES_PER_S = 60.0
@@ -124,7 +124,7 @@ def memory(video: Path, folder: Path, seconds: float) -> list[Line]:
 
 
 async def _memory(video: Path, folder: Path, seconds: float) -> tuple[float, float, int]:
-    stage = Stage(folder, mqtt_port=free_port(), web_port=free_port())
+    stage = Stage(folder)
     sets = [f"camera.source={video}", "camera.password_file=null", "camera.loop=true", "camera.rendered=true"]
     async with Api.opened(stage.address, stage.tokens()) as api, stage.collector():
         await api.ready()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psutil
 
 from scripts.benchmarks.figure import Figure, Line
-from scripts.stage import Stage, free_port
+from scripts.stage import Stage
 
 WARM_S, MEASURED_S = 8.0, 30.0
 
@@ -44,7 +44,7 @@ def measure() -> Figure:
 
 async def _watch(case: Case) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stage = Stage(Path(folder), mqtt_port=free_port(), web_port=free_port())
+        stage = Stage(Path(folder))
         async with stage.collector():
             await asyncio.sleep(3)
             async with stage.agent(case.device, every_s=case.every_s) as pid:

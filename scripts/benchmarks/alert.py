@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts.benchmarks.figure import Figure, Line
 from scripts.demonstration_view import Api
-from scripts.stage import Stage, free_port
+from scripts.stage import Stage
 from scripts.street_clip import render_clip
 
 ROUNDS = 3
@@ -30,7 +30,7 @@ async def _measure() -> Figure:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         clip = folder / "street.mp4"
         passes = render_clip(clip, CLIP_S, 1)
-        stage = Stage(folder, mqtt_port=free_port(), web_port=free_port())
+        stage = Stage(folder)
         api = await stack.enter_async_context(Api.opened(stage.address, stage.tokens()))
         await stack.enter_async_context(stage.collector())
         await api.ready()

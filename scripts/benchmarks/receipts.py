@@ -20,7 +20,7 @@ from edge_agent.contract.events import Reading, Readings, Stored
 from edge_agent.contract.packs import encode_pack
 from edge_agent.contract.topics import down, up
 from scripts.benchmarks.figure import Figure, Line
-from scripts.stage import Stage, free_port
+from scripts.stage import Stage
 
 BOXES = [f"air-{n:02}" for n in range(1, 17)]
 PACKS = 300
@@ -76,7 +76,7 @@ def measure() -> Figure:
 
 async def _measure() -> Figure:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        stage = Stage(Path(folder), mqtt_port=free_port(), web_port=free_port())
+        stage = Stage(Path(folder))
         passwords = {device: enrol(password_file(stage.settings), device) for device in BOXES}
         async with stage.collector() as pid:
             psutil.Process(pid).cpu_affinity([max(os.sched_getaffinity(0))])
