@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edge_agent.contract.legal import Licence
+
 Medium = Literal["air", "drinking_water", "wastewater", "seawater"]
 
 Name = Annotated[
@@ -40,3 +42,6 @@ class Box(msgspec.Struct, frozen=True, kw_only=True):
     """The measurement that its readings go to; None where it measures nothing."""
     camera: bool
     access_point: bool
+    zone: str | None = None
+    """Use or column of the general limits that hold here."""
+    licence: Licence | None = None

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from edge_agent.contract.device import COLLECTOR, Box, Medium, Name, Position
-from edge_agent.contract.nodes import Mapping, Mark, Mistake, Scalar, locate, merge
+from edge_agent.contract.legal import Licence
+from edge_agent.contract.nodes import Mapping, Mark, Mistake, Scalar, locate, merge, render
 from edge_agent.contract.strict import build, meant
 from edge_agent.contract.yaml_nodes import parse_setting, read_yaml
 
@@ -98,6 +99,8 @@ def _text(node: Mapping, key: str) -> str | None:
 
 class _Station(msgspec.Struct, frozen=True, kw_only=True):
     medium: Medium
+    zone: Name | None = None
+    licence: Licence | None = None
 
 
 class _Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,17 +142,24 @@ def _read_device(path: Path) -> tuple[_Device | None, list[Mistake]]:
     if levels.node is None:
         return None, levels.mistakes
     device, mistakes = build(levels.node, _Device, partial=not levels.whole)
+    licence = device.station.licence if device is not None and device.station is not None else None
+    for below, message, hint in licence.mistakes() if licence is not None else ():
+        place = ("station", "licence", *below)
+        mistakes.append(Mistake.at(locate(levels.node, place), render(place), message, hint))
     return device, levels.mistakes + mistakes
 
 
 def _box(device: _Device) -> Box:
+    station = device.station
     return Box(
         device=device.device,
         type=device.type,
         site=device.site,
         label=device.label,
         position=device.position,
-        medium=device.station.medium if device.station is not None else None,
+        medium=station.medium if station is not None else None,
         camera=device.camera is not None,
         access_point=device.access_point is not None,
+        zone=station.zone if station is not None else None,
+        licence=station.licence if station is not None else None,
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from edge_agent.contract.device import Medium, Name
+from edge_agent.contract.legal import Licence
 from edge_agent.contract.quantities import BY_NAME
 from edge_agent.contract.strict import meant
 from edge_agent.station import drivers
@@ -80,6 +81,11 @@ class StationSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     medium: Annotated[
         Medium, msgspec.Meta(description="What is measured; the measurement that readings are stored in.")
     ]
+    zone: Annotated[
+        Name | None,
+        msgspec.Meta(description="Use or column whose limits hold here, as limits.yaml names it: bathing, ..."),
+    ] = None
+    licence: Annotated[Licence | None, msgspec.Meta(description="The site's environmental licence.")] = None
     lines: Annotated[dict[Name, Line], msgspec.Meta(min_length=1, description="Lines by name.")]
     sensors: Annotated[dict[Name, AnySensor], msgspec.Meta(min_length=1, description="Sensors by name.")]
 
@@ -91,7 +97,12 @@ def stored_as(sensor: Sensor, quantity: str) -> str:
 
 def mistakes(settings: StationSettings) -> list[Mistake]:
     """Everything wrong that the schema cannot say: (path below the station, what is wrong, what to do)."""
-    return [*_lines(settings), *_sensors(settings), *_twins(settings)]
+    return [*_licence(settings), *_lines(settings), *_sensors(settings), *_twins(settings)]
+
+
+def _licence(settings: StationSettings) -> Iterator[Mistake]:
+    for below, message, hint in settings.licence.mistakes() if settings.licence is not None else ():
+        yield ("licence", *below), message, hint
 
 
 def _lines(settings: StationSettings) -> Iterator[Mistake]:

@@ -1,0 +1,1 @@
+"""What the law allows: limits with their days and sources, and when a station was beyond them."""
