@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.broker import embedded_broker
 from collector.errors import Failure
@@ -66,6 +67,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         ledger=ledger,
         quality=Quality(settings.quality),
         store=store,
+        touched=Touched(engine, {"averages": 3_600_000}),
         desk=desk,
         quarantine=quarantine,
         counters=counters,

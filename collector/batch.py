@@ -15,6 +15,7 @@ import msgspec
 from collector import points
 from collector.alerts.desk import Alert, PlateDesk
 from collector.alerts.sightings import Sighting, sighting
+from collector.averages.touched import Touched
 from collector.ledger import Ledger
 from collector.live import LatestReading
 from collector.points import Frame
@@ -80,6 +81,7 @@ class Sinks:
         ledger: Ledger,
         quality: Quality,
         store: Store,
+        touched: Touched,
         desk: PlateDesk,
         quarantine: Quarantine,
         counters: Counter[str],
@@ -88,6 +90,7 @@ class Sinks:
         self._ledger = ledger
         self._quality = quality
         self._store = store
+        self._touched = touched
         self._desk = desk
         self._quarantine = quarantine
         self._counters = counters
@@ -150,7 +153,7 @@ class Sinks:
         return alerts, sightings
 
     def store(self, arrivals: Sequence[Arrival]) -> list[Latest]:
-        """Judge and store, then enter in the ledger.
+        """Judge and store, note what is touched, then enter in the ledger.
 
         Raises StoreError with nothing entered if the store is down, RejectedError if it refuses one of several packs.
         """
@@ -177,6 +180,7 @@ class Sinks:
                     frames.append(points.events(arrival.box, arrival.pack))
             if frames:
                 self._store.write(frames)
+                self._touched.note((f.tags["station"], f.at) for f in frames if "station" in f.tags)
         except StoreError:
             self._quality.undo()
             raise

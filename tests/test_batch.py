@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import mosquitto
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.database import open_database
 from collector.intake import MAX_WAITING, Intake
@@ -68,6 +69,7 @@ class Centre:
         fleet = {"air-01": box("air-01", medium="air")}
         self.store = StoreDouble()
         self.ledger, self.quarantine = Ledger(engine), Quarantine(engine)
+        self.touched = Touched(engine, {"hours": 3_600_000})
         self.counters: Counter[str] = Counter()
         self.live = Live(fleet, now=lambda: AT)
         self._thread = ThreadPoolExecutor(1)
@@ -85,6 +87,7 @@ class Centre:
                 ledger=self.ledger,
                 quality=Quality(),
                 store=self.store,
+                touched=self.touched,
                 desk=PlateDesk(engine),
                 quarantine=self.quarantine,
                 counters=self.counters,
@@ -199,4 +202,6 @@ async def test_the_same_pack_twice_is_stored_once_and_confirmed_again(tmp_path: 
                 centre.send(1)
                 await until(lambda count=count: len(centre.receipts) == count, "a receipt for each")
         assert centre.store.writes == [1]
+        (touch,) = centre.touched.take("hours", before=AT + 3_600_000, limit=10)
+        assert (touch.station, touch.start, touch.seen) == ("air-01", AT // 3_600_000 * 3_600_000, 1), "noted once"
         assert centre.counters["packs_again_total"] == 2

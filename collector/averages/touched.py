@@ -1,0 +1,120 @@
+"""Which stretches of time of which station have new or revised samples, for everything that is computed from them.
+
+    touched = Touched(engine, {"averages": HOUR_MS, "regulator": 300_000})  # consumer: length of its stretches
+    touched.note([("air-01", times)])            # the sinks, when the samples are stored
+    ready = touched.take("averages", before=now - settle_ms, limit=1000)  # ended by `before`, oldest first
+    ...                                          # read the store, compute, write
+    touched.done("averages", ready)              # but not what was touched again meanwhile
+
+A touch stands on disk until it is done, so nothing is forgotten by a crash at any point: what was taken and not done is
+given again, and what a crash kept from being noted comes again from the box, as the ledger does not know it yet.
+Every consumer sees every touch, independently of the others; one that is new sees those that are noted from then on.
+It must at last call `done` for all that it takes, also for stations that do not concern it, or it gets nothing else.
+
+What is computed from averages and not from samples makes a `Touched` of its own, with consumers of other names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import BigInteger, Column, Engine, String, Table, bindparam, delete, func, select, text
+
+from collector.database import METADATA
+
+TOUCHED = Table(
+    "touched",
+    METADATA,
+    Column("consumer", String(32), primary_key=True),
+    Column("start", BigInteger, primary_key=True),
+    Column("station", String(32), primary_key=True),
+    Column("seen", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+_NOTE = text(
+    "INSERT INTO touched (consumer, start, station, seen) VALUES (:consumer, :start, :station, :seen) "
+    "ON CONFLICT (consumer, start, station) DO UPDATE SET seen = excluded.seen"
+)
+_DONE = delete(TOUCHED).where(
+    TOUCHED.c.consumer == bindparam("of"),
+    TOUCHED.c.start == bindparam("at"),
+    TOUCHED.c.station == bindparam("where"),
+    TOUCHED.c.seen == bindparam("version"),
+)
+REMEMBERED = 10_000
+"""Stretches of one consumer and station that are remembered as noted; beyond it some are noted twice."""
+
+
+class Touch(NamedTuple):
+    """A stretch of one station that has new or revised samples."""
+
+    station: str
+    start: int
+    """Milliseconds since 1970 in UTC, a whole number of steps."""
+    seen: int
+    """Rises each time that the stretch is noted after it was taken."""
+
+
+class Touched:
+    """The touches of some consumers; threads may share it. Errors of the database are those of SQLAlchemy."""
+
+    def __init__(self, engine: Engine, steps: Mapping[str, int]) -> None:
+        """`steps` gives the length of each consumer's stretches in ms; they begin at whole multiples of it in UTC."""
+        self._engine = engine
+        self._steps = dict(steps)
+        self._lock = Lock()
+        self._noted: dict[tuple[str, str], set[int]] = {}
+        """By consumer and station, what is on disk and was not taken since: it need not be written again."""
+        with engine.connect() as db:
+            self._seen: int = db.scalar(select(func.max(TOUCHED.c.seen))) or 0
+
+    def note(self, times: Iterable[tuple[str, NDArray[np.int64]]]) -> None:
+        """Remember, for every consumer, that samples of these stations at these times (ms) are stored.
+
+        Returns after the commit; mostly there is nothing to write, as the hour that runs is noted already.
+        """
+        by_station: dict[str, list[NDArray[np.int64]]] = {}
+        for station, at in times:
+            by_station.setdefault(station, []).append(at)
+        with self._lock:
+            rows = []
+            for station, parts in by_station.items():
+                at = np.concatenate(parts)
+                for consumer, step in self._steps.items():
+                    noted = self._noted.setdefault((consumer, station), set())
+                    new = set(np.unique(at // step * step).tolist()) - noted
+                    rows += [{"consumer": consumer, "start": start, "station": station} for start in new]
+            if not rows:
+                return
+            self._seen += 1
+            with self._engine.begin() as db:
+                db.execute(_NOTE, [{**row, "seen": self._seen} for row in rows])
+            for row in rows:
+                noted = self._noted[row["consumer"], row["station"]]
+                if len(noted) >= REMEMBERED:
+                    noted.clear()
+                noted.add(row["start"])
+
+    def take(self, consumer: str, *, before: int, limit: int) -> list[Touch]:
+        """The first `limit` touches that end by `before` (ms), oldest first; they stay until they are `done`."""
+        columns = (TOUCHED.c.station, TOUCHED.c.start, TOUCHED.c.seen)
+        ended = TOUCHED.c.start <= before - self._steps[consumer]
+        order = (TOUCHED.c.start, TOUCHED.c.station)
+        wanted = select(*columns).where(TOUCHED.c.consumer == consumer, ended).order_by(*order).limit(limit)
+        with self._lock:
+            with self._engine.connect() as db:
+                found = [Touch(*row) for row in db.execute(wanted)]
+            for touch in found:
+                self._noted.get((consumer, touch.station), set()).discard(touch.start)
+        return found
+
+    def done(self, consumer: str, touches: Sequence[Touch]) -> None:
+        """Forget touches that were dealt with; one that was noted again since it was taken stays."""
+        if touches:
+            rows = [{"of": consumer, "at": t.start, "where": t.station, "version": t.seen} for t in touches]
+            with self._engine.begin() as db:
+                db.execute(_DONE, rows)
