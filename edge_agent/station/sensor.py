@@ -1,21 +1,47 @@
 """What every driver's options have in common. A driver is one struct in one file of `drivers/`: its fields are the
 options in the station's file, its `poll` is the conversation. `settings.py` finds it there.
+
+A driver also says how its sensors are found on a line that nobody knows, for `edge-agent sensors scan`: `speeds`,
+`speaks`, `modbus` and `recognise`. One that says nothing is not looked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Generator, Iterator
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
 
 from edge_agent.contract.device import Name
-from edge_agent.station.conversation import Conversation
+from edge_agent.station.conversation import Ask, Conversation, Pause
 
 LineKind = Literal["serial", "tcp"]
 
 Mistake = tuple[tuple[str | int, ...], str, str]
 """Path in the file, what is wrong, what to do."""
+
+
+class Speed(NamedTuple):
+    """Baud rate and format of a serial line."""
+
+    baud: int = 9600
+    format: str = "8N1"
+
+    def __str__(self) -> str:
+        return f"{self.baud} {self.format}"
+
+
+class Recognised(msgspec.Struct, frozen=True, kw_only=True):
+    """A sensor that was found on a line."""
+
+    options: dict[str, Any] = {}
+    """What the file must say of it beside `driver` and `line`."""
+    why: str
+    """What it was recognised by, in a few words."""
+
+
+Recognition = Generator[Ask | Pause, bytes, Recognised | None]
+"""Like a conversation of a poll; ends with None where what answers is another kind of sensor."""
 
 
 class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="driver"):
@@ -56,6 +82,14 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     shares: ClassVar[bool] = False
     """Whether several such sensors can stand on one line; only where the protocol has addresses."""
 
+    speeds: ClassVar[tuple[Speed, ...]] = (Speed(),)
+    """How serial lines with such sensors are set, the way they come from the factory first."""
+    speaks: ClassVar[bool] = False
+    """Whether such sensors send by themselves: they are listened for before anything is sent."""
+    modbus: ClassVar[bool] = False
+    """Whether it is a Modbus slave: `recognise` is called for the addresses that answer (and for `address` as the
+    factory sets it, even if that keeps silent)."""
+
     @property
     def gives(self) -> tuple[str, ...]:
         """Quantities that every poll gives, in the order of its values, before `rename`."""
@@ -73,3 +107,14 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def mistakes(self) -> Iterator[Mistake]:
         """What is wrong with these options taken together; paths begin at the sensor."""
         yield from ()
+
+    @classmethod
+    def recognise(cls, kind: LineKind, address: int) -> Recognition:
+        """Find out whether such a sensor answers; `address` is the slave's, where `modbus` says that there is one.
+
+        Sends only what the sensor's documentation calls harmless. Where `speaks` is true, the conversation is also
+        carried over bytes that were overheard, and nothing is sent. Raises Silence and FrameError as `poll` does; both
+        mean: not found.
+        """
+        yield from ()
+        return None

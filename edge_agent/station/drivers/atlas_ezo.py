@@ -2,6 +2,7 @@
 
     C,0 CR    stop sending by itself     -> *OK CR
     R CR      one reading (up to 0.9 s)  -> 7.012 CR *OK CR        several values: 413,207,0.20 CR
+    I CR      what it is                 -> ?I,pH,2.14 CR *OK CR   only `sensors scan` asks this
 
     *OK done   *ER not understood   *OV *UV supply too high, too low   *RS reset   *RE ready   *SL asleep   *WA awake
 
@@ -24,7 +25,7 @@ import msgspec
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Value, measured
-from edge_agent.station.sensor import LineKind, Mistake, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
 
 MAX_LINE = 64
 MAX_LINES = 8
@@ -54,6 +55,17 @@ Given = Literal[
     "orp",
     "water_temperature",
 ]
+
+
+KINDS: dict[str, Given] = {
+    "PH": "ph",
+    "EC": "conductivity",
+    "DO": "dissolved_oxygen",
+    "OR": "orp",
+    "ORP": "orp",
+    "RTD": "water_temperature",
+}
+"""What a circuit calls itself (in capitals, without points), and what it gives as it comes from the factory."""
 
 
 def line(buffer: bytes) -> tuple[int, bytes | None]:
@@ -126,6 +138,18 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
 
     def _none(self, complaint: str) -> Answer:
         return Answer(values=tuple(Value(q, None, Status.FAULT) for q in self.values), complaint=complaint)
+
+    @classmethod
+    def recognise(cls, kind: LineKind, address: int) -> Recognition:
+        send = b"\rI\r"  # what other sensors were sent before ends here, and is answered by *ER
+        for _ in range(MAX_LINES):
+            text = yield Ask(send=send, find=line, slack=MAX_LINE)
+            said = text.decode("ascii", "replace").strip()
+            send = b""
+            if said.upper().startswith("?I,"):
+                given = KINDS.get(said.split(",")[1].upper().replace(".", ""))
+                return Recognised(options={"values": [given]}, why=f"calls itself {said}") if given else None
+        return None
 
     def mistakes(self) -> Iterator[Mistake]:
         for i, quantity in enumerate(self.values):

@@ -36,7 +36,7 @@ from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME, conversion, units_for
 from edge_agent.contract.strict import meant
 from edge_agent.station.conversation import Answer, Conversation, Value
-from edge_agent.station.sensor import LineKind, Mistake, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Sensor, Speed
 
 TYPES: dict[str, tuple[str, int]] = {
     "int16": (">h", 1),
@@ -148,6 +148,11 @@ class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
 
     kinds: ClassVar[frozenset[LineKind]] = frozenset({"serial", "tcp"})
     shares: ClassVar[bool] = True
+    modbus: ClassVar[bool] = True
+    speeds: ClassVar[tuple[Speed, ...]] = (
+        *(Speed(9600), Speed(19200, "8E1"), Speed(19200), Speed(9600, "8E1"), Speed(9600, "8N2")),
+        *(Speed(4800), Speed(38400), Speed(115200)),
+    )
 
     @property
     def gives(self) -> tuple[str, ...]:

@@ -26,13 +26,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, marked, measured
-from edge_agent.station.sensor import LineKind, Mistake, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
 
 SIZE = 32
 SLEEP = bytes.fromhex("424de400000173")
@@ -58,6 +58,8 @@ class Pms5003(Sensor, frozen=True, kw_only=True, tag="pms5003"):
         bool, msgspec.Meta(description="Let laser and fan sleep between polls; needs warm_up_s of 10 to 30.")
     ] = False
 
+    speaks: ClassVar[bool] = True
+
     @property
     def gives(self) -> tuple[str, ...]:
         return ("pm1", "pm2_5", "pm10")
@@ -82,6 +84,11 @@ class Pms5003(Sensor, frozen=True, kw_only=True, tag="pms5003"):
             ),
             complaint=f"the sensor reports error {error}" if error else "",
         )
+
+    @classmethod
+    def recognise(cls, kind: LineKind, address: int) -> Recognition:
+        yield Ask(find=find)
+        return Recognised(why="sends frames of 32 bytes, 42 4d 00 1c, with a right sum")
 
     def mistakes(self) -> Iterator[Mistake]:
         yield from sleeping(sleep=self.sleep, warm_up_s=self.warm_up_s, every_s=self.every_s)

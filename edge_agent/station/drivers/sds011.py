@@ -25,13 +25,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, marked, measured
 from edge_agent.station.drivers.pms5003 import sleeping
-from edge_agent.station.sensor import LineKind, Mistake, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
 
 SIZE = 10
 
@@ -62,6 +62,8 @@ class Sds011(Sensor, frozen=True, kw_only=True, tag="sds011"):
         bool, msgspec.Meta(description="Let laser and fan sleep between polls; needs warm_up_s of 10 to 30.")
     ] = False
 
+    speaks: ClassVar[bool] = True
+
     @property
     def gives(self) -> tuple[str, ...]:
         return ("pm2_5", "pm10")
@@ -83,6 +85,11 @@ class Sds011(Sensor, frozen=True, kw_only=True, tag="sds011"):
                 measured("pm10", pm10 / 10, low=0, high=1999.9),
             )
         )
+
+    @classmethod
+    def recognise(cls, kind: LineKind, address: int) -> Recognition:
+        yield Ask(send=QUERY, find=measurement)
+        return Recognised(why="gives frames of 10 bytes, aa c0, with a right sum")
 
     def mistakes(self) -> Iterator[Mistake]:
         yield from sleeping(sleep=self.sleep, warm_up_s=self.warm_up_s, every_s=self.every_s)
