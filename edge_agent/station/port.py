@@ -12,16 +12,20 @@ import errno
 import os
 import socket
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeVar
 
 import serial
 
 from edge_agent.errors import FrameError, LineError, Silence
-from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, take
+from edge_agent.station.conversation import Ask, Pause, take
 from edge_agent.station.sensor import LineKind
 from edge_agent.station.settings import Line, SerialLine, TcpLine
+
+T = TypeVar("T")
+Trace = Callable[[Literal[">", "<"], bytes], None]
+"""Is told what was sent (`>`) and what came (`<`)."""
 
 CHUNK = 4096
 MAX_STALE = 64 * 1024
@@ -141,10 +145,13 @@ async def _open_tcp(line: TcpLine) -> _Wire:
 class Port:
     """One line of a station. Use it in `async with`; it opens by itself."""
 
-    def __init__(self, line: Line, *, noise: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self, line: Line, *, noise: Callable[[int], None] = lambda _: None, trace: Trace = lambda _, __: None
+    ) -> None:
         """`noise` is told how many bytes came that belonged to no frame."""
         self._line = line
         self._noise = noise
+        self._trace = trace
         self._wire: _Wire | None = None
 
     @property
@@ -160,8 +167,8 @@ class Port:
     ) -> None:
         self._close()
 
-    async def converse(self, conversation: Conversation, timeout_s: float | None = None) -> Answer:
-        """Carry a conversation to its end.
+    async def converse(self, conversation: Generator[Ask | Pause, bytes, T], timeout_s: float | None = None) -> T:
+        """Carry a conversation to its end and give its result, such as the Answer of a poll.
 
         Each question has `timeout_s` (else the line's limit) to be answered completely. Raises Silence where nothing
         came, FrameError where nothing understandable came, any other LineError where the wire failed; the line is
@@ -186,14 +193,14 @@ class Port:
             self._wire.close()
             self._wire = None
 
-    async def _carry(self, wire: _Wire, conversation: Conversation, timeout_s: float) -> Answer:
+    async def _carry(self, wire: _Wire, conversation: Generator[Ask | Pause, bytes, T], timeout_s: float) -> T:
         buffer = bytearray()
         try:
             wire.drain()
             step = next(conversation)
             while True:
                 if isinstance(step, Pause):
-                    wire.write(step.send)
+                    self._write(wire, step.send)
                     await asyncio.sleep(step.seconds)
                     wire.drain()
                     buffer.clear()
@@ -206,8 +213,13 @@ class Port:
                 else:
                     step = conversation.send(frame)
         except StopIteration as end:
-            answer: Answer = end.value
-            return answer
+            result: T = end.value
+            return result
+
+    def _write(self, wire: _Wire, data: bytes) -> None:
+        if data:
+            wire.write(data)
+            self._trace(">", data)
 
     async def _ask(self, wire: _Wire, question: Ask, buffer: bytearray, timeout_s: float) -> bytes:
         if question.send:
@@ -215,13 +227,14 @@ class Port:
                 await asyncio.sleep(self._line.quiet_s)
             wire.drain()
             buffer.clear()
-            wire.write(question.send)
+            self._write(wire, question.send)
         received = len(buffer)
         dropped, frame = take(buffer, question.find)
         try:
             async with asyncio.timeout(timeout_s):
                 while frame is None:
                     data = await wire.read()
+                    self._trace("<", data)
                     received += len(data)
                     buffer += data
                     more, frame = take(buffer, question.find)
