@@ -14,10 +14,10 @@ import msgspec
 from msgspec import Meta
 
 from edge_agent.contract.device import Box, Medium, Name
-from edge_agent.contract.legal import Averaging, Bounds
+from edge_agent.contract.legal import Averaging, Bounds, Day
 from edge_agent.contract.nodes import Mistake, locate, render
 from edge_agent.contract.quantities import BY_NAME
-from edge_agent.contract.strict import build
+from edge_agent.contract.strict import build, meant
 from edge_agent.contract.yaml_nodes import read_yaml
 
 FILE = "limits.yaml"
@@ -30,6 +30,7 @@ class Row(Bounds, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One line of the file."""
 
     quantity: str
+    since: Annotated[Day, Meta(description="First day on which it holds.")]
     medium: Medium
     zone: Annotated[Name | None, Meta(description="Use or column that stations name in `station.zone`; none: all.")] = (
         None
@@ -100,7 +101,7 @@ def _licensed(box: Box) -> list[Limit]:
     for quantity, given in licence.limits.items():
         for bounds in given:
             low, high = bounds.in_registry_unit(quantity)
-            since = max(bounds.since, licence.since)
+            since = max(bounds.since or licence.since, licence.since)
             until = min((day for day in (bounds.until, licence.until) if day is not None), default=None)
             limits.append(
                 Limit(quantity=quantity, averaging=bounds.averaging, low=low, high=high, since=since, until=until,
@@ -151,8 +152,9 @@ def zone_mistakes(rows: Iterable[Row], boxes: Iterable[Box]) -> list[str]:
     for row in rows:
         if row.zone is not None:
             zones.setdefault(row.medium, set()).add(row.zone)
-    return [
-        f"{box.device}: no limit of {FILE} has the zone {box.zone}; it has: {', '.join(sorted(zones.get(box.medium, ())))}"
-        for box in boxes
-        if box.medium is not None and box.zone is not None and box.zone not in zones.get(box.medium, set())
-    ]
+    found = []
+    for box in boxes:
+        known = zones.get(box.medium or "", set())
+        if box.zone is not None and box.zone not in known:
+            found.append(f"{box.device}: {FILE} has no limits for the zone {box.zone}\n  {meant(box.zone, known)}")
+    return found

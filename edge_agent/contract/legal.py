@@ -29,7 +29,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     low: Annotated[float | None, Meta(description="A lower value breaks the limit.")] = None
     high: Annotated[float | None, Meta(description="A higher value breaks the limit.")] = None
     unit: Annotated[str, Meta(description="Unit of `low` and `high`.")]
-    since: Annotated[Day, Meta(description="First day on which it holds.")]
+    since: Annotated[Day | None, Meta(description="First day on which it holds; of a licence's limit its own.")] = None
     until: Annotated[Day | None, Meta(description="Last day on which it holds; left out, it has no end yet.")] = None
 
     def in_registry_unit(self, quantity: str) -> tuple[float | None, float | None]:
@@ -73,12 +73,12 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                     yield ("limits", quantity, index, *below), message, hint
 
 
-def day_mistakes(since: str, until: str | None) -> Iterator[Mistake]:
+def day_mistakes(since: str | None, until: str | None) -> Iterator[Mistake]:
     """Days that are none, or an end before its beginning."""
     for key, text in (("since", since), ("until", until)):
         try:
-            date.fromisoformat(text or since)
+            date.fromisoformat(text or "2000-01-01")
         except ValueError as error:
             yield (key,), f"{text} is no day: {error}", "write year-month-day, such as 2026-01-31"
-    if until is not None and until < since:
+    if since is not None and until is not None and until < since:
         yield ("until",), f"ends on {until}, before it begins on {since}", "exchange the days"

@@ -1,0 +1,226 @@
+"""When stations were beyond a limit: evidence by period, and the events that follow from it.
+
+Kept is one row for each period that broke a limit (a mean's period; of limits on single samples, an hour with samples
+beyond it). An event is an unbroken run of such periods; it is made when asked for. So data that come late, or are
+flagged anew, change what they touch and nothing else, and the evidence behind an event is always what it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from collector.database import METADATA
+from collector.standards.table import Limit
+from edge_agent.contract.legal import Averaging
+
+EVIDENCE = Table(
+    "limit_evidence",
+    METADATA,
+    Column("station", String(32), primary_key=True),
+    Column("quantity", String(40), primary_key=True),
+    Column("limit", String(16), primary_key=True),
+    Column("at", BigInteger, primary_key=True),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("worst", Float, nullable=False),
+    Column("worst_at", BigInteger, nullable=False),
+    Column("beyond", Integer, nullable=False),
+    Column("of", Integer, nullable=False),
+    Column("coverage", Float),
+)
+JUDGED = Table(
+    "limit_judged",
+    METADATA,
+    Column("station", String(32), primary_key=True),
+    Column("quantity", String(40), primary_key=True),
+    Column("limit", String(16), primary_key=True),
+    Column("terms", String(1000), nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+HOUR = 3_600_000
+LONGEST = 32 * 24 * HOUR
+"""No period is longer."""
+LOOK_BACK = 400 * 24 * HOUR
+"""How far before a time span the beginning of an event is looked for."""
+_APART: dict[Averaging, int] = {"sample": HOUR, "1h": 0, "8h": HOUR - 8 * HOUR, "24h": 0, "month": 0, "year": 0}
+"""Milliseconds from the end of one period to the beginning of the next at which both are one event."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a period shows; times in ms, values in the quantity's unit."""
+
+    at: int
+    """Beginning of the period."""
+    first: int
+    """First sample beyond the limit; of a mean, the period's beginning."""
+    last: int
+    """Last sample beyond it; of a mean, the period's end."""
+    worst: float
+    worst_at: int
+    beyond: int
+    """How many values were beyond the limit; of a mean 1."""
+    of: int
+    """Of how many usable ones."""
+    coverage: float | None = None
+    """Per cent of the samples that were due, where known."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A period that was judged by a limit."""
+
+    station: str
+    limit: Limit
+    at: int
+    evidence: Evidence | None
+    """None: it kept the limit."""
+
+
+class Exceedance(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of time in which a station was beyond a limit."""
+
+    station: str
+    limit: Limit
+    opened: int
+    closed: int | None
+    """When it ended; None while the last period that was judged is beyond the limit."""
+    worst: float
+    worst_at: int
+    evidence: tuple[Evidence, ...]
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that began or ended with what was judged now."""
+
+    station: str
+    limit: Limit
+    at: int
+    evidence: Evidence | None
+    """What it began with; None: it ended."""
+
+
+class Exceedances:
+    """The evidence in the database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def enter(self, findings: Sequence[Finding]) -> list[Change]:
+        """Keep what was found, over what these periods said before; gives the events that began or ended by it."""
+        changes: list[Change] = []
+        with self._engine.begin() as connection:
+            for finding in sorted(findings, key=lambda each: each.at):
+                changes += _enter(connection, finding)
+        return changes
+
+    def events(
+        self, start: int, stop: int, *, stations: Iterable[str] | None = None, open_only: bool = False
+    ) -> list[Exceedance]:
+        """The events that touch a time span, the newest first."""
+        judged = select(JUDGED)
+        if stations is not None:
+            judged = judged.where(JUDGED.c.station.in_(list(stations)))
+        found = []
+        with self._engine.begin() as connection:
+            for row in connection.execute(judged).mappings():
+                limit = msgspec.json.decode(row["terms"], type=Limit)
+                key = _Key(row["station"], row["quantity"], row["limit"])
+                kept = _evidence(connection, key, start - LOOK_BACK, stop)
+                for run in _runs(kept, limit.averaging):
+                    ended = None if run[-1].at >= row["until"] else run[-1].last
+                    if run[-1].last >= start and not (open_only and ended is not None):
+                        found.append(_event(row["station"], limit, run, ended))
+        return sorted(found, key=lambda event: event.opened, reverse=True)
+
+
+def limit_id(limit: Limit) -> str:
+    """Name of a limit by its terms: one that changes is another."""
+    return sha256(msgspec.json.encode(limit)).hexdigest()[:16]
+
+
+class _Key(NamedTuple):
+    """What a limit's rows are found by."""
+
+    station: str
+    quantity: str
+    limit: str
+
+    def of(self, table: Table) -> list[ColumnElement[bool]]:
+        return [table.c[name] == value for name, value in self._asdict().items()]
+
+
+def _enter(connection: Connection, finding: Finding) -> Iterator[Change]:
+    limit, evidence = finding.limit, finding.evidence
+    key = _Key(finding.station, limit.quantity, limit_id(limit))
+    nearby = _evidence(connection, key, finding.at - LONGEST, finding.at + 1)
+    was = bool(nearby) and nearby[-1].at == finding.at
+    before = next((each for each in reversed(nearby) if each.at < finding.at), None)
+    went_on = before is not None and _joined(before, evidence or _nothing(finding.at), limit.averaging)
+    connection.execute(delete(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at == finding.at))
+    if evidence is not None:
+        connection.execute(insert(EVIDENCE).values(**key._asdict(), **msgspec.structs.asdict(evidence)))
+    until = connection.execute(select(JUDGED.c.until).where(*key.of(JUDGED))).scalar()
+    if until is None:
+        terms = msgspec.json.encode(limit).decode()
+        connection.execute(insert(JUDGED).values(**key._asdict(), terms=terms, until=finding.at))
+    elif finding.at > until:
+        connection.execute(update(JUDGED).where(*key.of(JUDGED)).values(until=finding.at))
+    if evidence is not None and not was and not went_on:
+        yield Change(station=finding.station, limit=limit, at=finding.at, evidence=evidence)
+    newest = until is None or finding.at > until
+    if evidence is None and (was or (went_on and newest)):
+        yield Change(station=finding.station, limit=limit, at=finding.at, evidence=None)
+
+
+def _nothing(at: int) -> Evidence:
+    """A period without evidence, as the place where it begins."""
+    return Evidence(at=at, first=at, last=at, worst=0, worst_at=at, beyond=0, of=0)
+
+
+def _evidence(connection: Connection, key: _Key, start: int, stop: int) -> list[Evidence]:
+    """What is kept of the periods that begin within a span, in order of time."""
+    wanted = select(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at >= start, EVIDENCE.c.at < stop)
+    rows = connection.execute(wanted.order_by(EVIDENCE.c.at)).mappings()
+    return [Evidence(**{name: row[name] for name in Evidence.__struct_fields__}) for row in rows]
+
+
+def _joined(one: Evidence, next_: Evidence, averaging: Averaging) -> bool:
+    return next_.first - one.last <= _APART[averaging]
+
+
+def _runs(kept: Sequence[Evidence], averaging: Averaging) -> Iterator[list[Evidence]]:
+    run: list[Evidence] = []
+    for each in kept:
+        if run and not _joined(run[-1], each, averaging):
+            yield run
+            run = []
+        run.append(each)
+    if run:
+        yield run
+
+
+def _event(station: str, limit: Limit, run: list[Evidence], ended: int | None) -> Exceedance:
+    worst = run[0]
+    for each in run[1:]:
+        if each.worst != worst.worst and limit.worse(each.worst, worst.worst) == each.worst:
+            worst = each
+    return Exceedance(station=station, limit=limit, opened=run[0].first, closed=ended, worst=worst.worst,
+                      worst_at=worst.worst_at, evidence=tuple(run))  # fmt: skip

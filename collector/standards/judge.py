@@ -1,0 +1,78 @@
+"""Holds samples and means against the limits of their day; pure.
+
+Only usable values are judged: flags 1 and 2, measured, and of a mean one with enough data by the rule that is set. What
+is not judged leaves no finding, neither good nor bad.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple
+
+from collector.standards.exceedances import HOUR, Evidence, Finding
+from collector.standards.table import Limit
+from collector.stores import LOCAL_MS, ReadingRow
+from edge_agent.contract.legal import Averaging
+
+USABLE = (1, 2)
+LENGTH: dict[Averaging, int] = {"sample": HOUR, "1h": HOUR, "8h": 8 * HOUR, "24h": 24 * HOUR}
+"""Milliseconds of a period; a month's is found in the calendar."""
+
+
+def local_day(at: int) -> date:
+    """The local day of a time in ms."""
+    return datetime.fromtimestamp((at + LOCAL_MS) / 1000, UTC).date()
+
+
+def end_of(averaging: Averaging, at: int) -> int:
+    """Where the period that begins at `at` ends."""
+    if averaging == "month":
+        day = local_day(at).replace(day=1)
+        next_month = (day + timedelta(days=32)).replace(day=1)
+        return at + (next_month - day).days * 24 * HOUR
+    return at + LENGTH[averaging]
+
+
+def samples(station: str, hour: int, limits: Iterable[Limit], rows: Sequence[ReadingRow]) -> Iterator[Finding]:
+    """Judge the samples of one quantity within one hour; limits on anything but samples are passed over."""
+    usable = [(row.at, row.value) for row in rows if row.value is not None and row.flag in USABLE and not row.status]
+    if not usable:
+        return
+    for limit in limits:
+        if limit.averaging != "sample" or not limit.holds(local_day(hour)):
+            continue
+        beyond = [(at, value) for at, value in usable if limit.broken_by(value)]
+        evidence = None
+        if beyond:
+            worst_at, worst = beyond[0]
+            for at, value in beyond[1:]:
+                if value != worst and limit.worse(value, worst) == value:
+                    worst_at, worst = at, value
+            evidence = Evidence(at=hour, first=beyond[0][0], last=beyond[-1][0], worst=worst, worst_at=worst_at,
+                                beyond=len(beyond), of=len(usable))  # fmt: skip
+        yield Finding(station=station, limit=limit, at=hour, evidence=evidence)
+
+
+class Mean(NamedTuple):
+    """A mean of one quantity over the period that begins at `at` (ms)."""
+
+    averaging: Averaging
+    at: int
+    value: float | None
+    flag: int
+    coverage: float | None
+
+
+def means(station: str, limits: Iterable[Limit], mean: Mean) -> Iterator[Finding]:
+    """Judge one mean; limits on other averaging times are passed over."""
+    averaging, at, value, flag, coverage = mean
+    if value is None or flag not in USABLE:
+        return
+    for limit in limits:
+        if limit.averaging == averaging and limit.holds(local_day(at)):
+            evidence = None
+            if limit.broken_by(value):
+                evidence = Evidence(at=at, first=at, last=end_of(averaging, at), worst=value, worst_at=at, beyond=1,
+                                    of=1, coverage=coverage)  # fmt: skip
+            yield Finding(station=station, limit=limit, at=at, evidence=evidence)
