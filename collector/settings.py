@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from collector.limits import QualitySettings
+from collector.quality.settings import QualitySettings
 from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.fleet import device_names
 from edge_agent.contract.nodes import Mistake, locate, render

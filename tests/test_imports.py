@@ -25,7 +25,6 @@ PURE = (
     "edge_agent.contract.strict",
     "edge_agent.contract.topics",
     "collector.quality",
-    "collector.qartod",
     "collector.points",
     "collector.stores.stack",
     "collector.stores.lines",

@@ -7,8 +7,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from collector.limits import DEFAULTS, Limits, QualitySettings
-from collector.quality import SETS, Judged, Quality
+from collector.quality import Judged, Quality
+from collector.quality.settings import DEFAULTS, Limits, QualitySettings
+from collector.quality.stream import SETS
 from edge_agent.contract.packs import Block
 from edge_agent.contract.quantities import BY_NAME
 

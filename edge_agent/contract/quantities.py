@@ -54,6 +54,8 @@ QUANTITIES: tuple[Quantity, ...] = (
     # the second of twin sensors in one station
     Quantity(20, "pm2_5_b", "µg/m3", 1, 0, 1000, "Bụi PM2.5 (cảm biến B)"),
     Quantity(21, "pm10_b", "µg/m3", 1, 0, 2000, "Bụi PM10 (cảm biến B)"),
+    # computed by the collector, never sent by a box
+    Quantity(22, "pm2_5_corrected", "µg/m3", 1, 0, 1000, "Bụi PM2.5 (hiệu chỉnh độ ẩm)"),
     # water of every medium
     Quantity(40, "water_temperature", "°C", 2, 5, 50, "Nhiệt độ nước"),
     Quantity(41, "ph", "pH", 3, 0, 14, "pH"),

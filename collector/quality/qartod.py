@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from collector.limits import QualitySettings
+from collector.quality.settings import QualitySettings
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NUMBER
 

@@ -142,6 +142,7 @@ DEFAULTS: dict[str, Limits] = {
     "noise": _row(25, 120, 30, 60, None, (3, 12)),
     "pm2_5_b": _row(None, 500, 100, 300, 150, (6, 24)),
     "pm10_b": _row(None, 600, 150, 500, 250, (6, 24)),
+    "pm2_5_corrected": _row(None, None, None, None, None, None),  # flagged as pm2_5 and humidity are
     "water_temperature": _row(18, 40, 1.5, 5, 1, (12, 48)),
     "ph": _row(4, 10, 0.5, 2, 0.5, (12, 48)),
     "conductivity": _row(None, None, 3000, 15_000, 3000, (24, 72)),

@@ -27,8 +27,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from collector.limits import QualitySettings
-from collector.qartod import Bools, Flags, Floats, Tail, Tests, Times, extend, ranges
+from collector.quality.qartod import Bools, Flags, Floats, Tail, Tests, Times, extend, ranges
+from collector.quality.settings import QualitySettings
 from edge_agent.contract.packs import Block
 
 
