@@ -11,7 +11,8 @@ given again, and what a crash kept from being noted comes again from the box, as
 Every consumer sees every touch, independently of the others; one that is new sees those that are noted from then on.
 It must at last call `done` for all that it takes, also for stations that do not concern it, or it gets nothing else.
 
-What is computed from averages and not from samples makes a `Touched` of its own, with consumers of other names.
+What is computed not from samples but from other things that change (days from hours) has a consumer without a step,
+for which `note_periods` notes what is to be done, of any length.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ TOUCHED = Table(
     Column("consumer", String(32), primary_key=True),
     Column("start", BigInteger, primary_key=True),
     Column("station", String(32), primary_key=True),
+    Column("stop", BigInteger, nullable=False),
     Column("seen", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 _NOTE = text(
-    "INSERT INTO touched (consumer, start, station, seen) VALUES (:consumer, :start, :station, :seen) "
+    "INSERT INTO touched (consumer, start, station, stop, seen) VALUES (:consumer, :start, :station, :stop, :seen) "
     "ON CONFLICT (consumer, start, station) DO UPDATE SET seen = excluded.seen"
 )
 _DONE = delete(TOUCHED).where(
@@ -55,6 +57,8 @@ class Touch(NamedTuple):
     station: str
     start: int
     """Milliseconds since 1970 in UTC, a whole number of steps."""
+    stop: int
+    """Where it ends; it does not hold this moment."""
     seen: int
     """Rises each time that the stretch is noted after it was taken."""
 
@@ -80,29 +84,45 @@ class Touched:
         by_station: dict[str, list[NDArray[np.int64]]] = {}
         for station, at in times:
             by_station.setdefault(station, []).append(at)
+        periods = []
+        for station, parts in by_station.items():
+            at = np.concatenate(parts)
+            for consumer, step in self._steps.items():
+                starts = np.unique(at // step * step)
+                periods.append((consumer, station, starts, starts + step))
+        self.note_periods(periods)
+
+    def note_periods(self, periods: Iterable[tuple[str, str, NDArray[np.int64], NDArray[np.int64]]]) -> None:
+        """Remember stretches of any length: consumer, station, where they start and where they stop (ms).
+
+        Of one consumer and station, stretches that start together stop together. Returns after the commit.
+        """
         with self._lock:
-            rows = []
-            for station, parts in by_station.items():
-                at = np.concatenate(parts)
-                for consumer, step in self._steps.items():
-                    noted = self._noted.setdefault((consumer, station), set())
-                    new = set(np.unique(at // step * step).tolist()) - noted
-                    rows += [{"consumer": consumer, "start": start, "station": station} for start in new]
+            seen = self._seen + 1
+            new: dict[tuple[str, str], dict[int, int]] = {}
+            for consumer, station, starts, stops in periods:
+                noted = self._noted.setdefault((consumer, station), set())
+                pairs = zip(starts.tolist(), stops.tolist(), strict=True)
+                new.setdefault((consumer, station), {}).update(pair for pair in pairs if pair[0] not in noted)
+            rows = [
+                {"consumer": consumer, "start": start, "station": station, "stop": stop, "seen": seen}
+                for (consumer, station), stretches in new.items()
+                for start, stop in stretches.items()
+            ]
             if not rows:
                 return
-            self._seen += 1
             with self._engine.begin() as db:
-                db.execute(_NOTE, [{**row, "seen": self._seen} for row in rows])
-            for row in rows:
-                noted = self._noted[row["consumer"], row["station"]]
-                if len(noted) >= REMEMBERED:
-                    noted.clear()
-                noted.add(row["start"])
+                db.execute(_NOTE, rows)
+            self._seen = seen
+            for key, stretches in new.items():
+                if len(self._noted[key]) + len(stretches) > REMEMBERED:
+                    self._noted[key].clear()
+                self._noted[key].update(stretches)
 
     def take(self, consumer: str, *, before: int, limit: int) -> list[Touch]:
         """The first `limit` touches that end by `before` (ms), oldest first; they stay until they are `done`."""
-        columns = (TOUCHED.c.station, TOUCHED.c.start, TOUCHED.c.seen)
-        ended = TOUCHED.c.start <= before - self._steps[consumer]
+        columns = (TOUCHED.c.station, TOUCHED.c.start, TOUCHED.c.stop, TOUCHED.c.seen)
+        ended = TOUCHED.c.stop <= before
         order = (TOUCHED.c.start, TOUCHED.c.station)
         wanted = select(*columns).where(TOUCHED.c.consumer == consumer, ended).order_by(*order).limit(limit)
         with self._lock:
