@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge_agent import __version__, config_commands, outbox_commands
+from edge_agent import __version__, calibration_commands, config_commands, outbox_commands
 from edge_agent.camera import read_plates
 from edge_agent.config import load
 from edge_agent.errors import EXIT_CONFIG, ConfigError, ModelError
@@ -40,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     outbox = commands.add_parser("outbox", help="look into a box's outbox")
     outbox_commands.add_arguments(outbox)
     outbox.set_defaults(run=outbox_commands.run)
+
+    calibrate = commands.add_parser("calibrate", help="say that a sensor is under calibration, or no more")
+    calibration_commands.add_arguments(calibrate)
+    calibrate.set_defaults(run=calibration_commands.run)
 
     plates = commands.add_parser("read-plates", help="read the plates in photos and videos")
     read_plates.add_arguments(plates)

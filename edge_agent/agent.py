@@ -11,7 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from edge_agent import heartbeat
+from edge_agent.calibration import Calibrations
 from edge_agent.clock import Now, is_sane, now_ms
+from edge_agent.commands import Commands
 from edge_agent.config import DeviceConfig
 from edge_agent.contract.events import Event
 from edge_agent.contract.secret_file import SecretFileError, read_secret
@@ -39,7 +41,9 @@ def sources_of(
     if config.station is not None:
         from edge_agent.station import poll
 
-        yield "station", partial(poll.run, config.station, emit_of("station"), health)
+        calibrations = _calibrations(config, health)
+        job = partial(poll.run, config.station, emit_of("station"), health, calibrating=calibrations.covers)
+        yield "station", job
     if config.camera is not None:
         from edge_agent.camera import watch
 
@@ -82,6 +86,7 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
     def emit_of(part: str) -> Emit:
         return partial(_emit, outbox, health, part)
 
+    commands = Commands(_calibrations(config, health), health)
     try:
         uplink = Uplink(
             device=config.device,
@@ -90,17 +95,30 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
             outbox=outbox,
             health=health,
             password=password,
+            on_command=commands.heard,
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run(), name="uplink")
+            tasks.create_task(commands.run(uplink.answer), name="commands")
             await sane_clock(health)
             emit, every_s = emit_of("heartbeat"), config.health.every_s
-            beat = heartbeat.run(every_s=every_s, state=state, outbox=outbox, emit=emit, health=health)
+            beat = heartbeat.run(
+                every_s=every_s,
+                state=state,
+                outbox=outbox,
+                emit=emit,
+                health=health,
+                calibrations=_calibrations(config, health),
+            )
             tasks.create_task(beat, name="heartbeat")
             for part, job in sources(config, state, emit_of, health):
                 tasks.create_task(keep(part, job, health), name=part)
     finally:
         await outbox.close()
+
+
+def _calibrations(config: DeviceConfig, health: Health) -> Calibrations:
+    return Calibrations(Path(config.state), config.station.sensors if config.station else (), health)
 
 
 async def _open_outbox(config: DeviceConfig, state: Path, health: Health) -> Outbox:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from edge_agent.calibration import Calibrations
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Event, Heartbeat
 from edge_agent.health import Health
@@ -24,6 +25,7 @@ async def run(
     outbox: Outbox,
     emit: Callable[[Event], Awaitable[None]],
     health: Health,
+    calibrations: Calibrations,
     now: Now = now_ms,
 ) -> None:
     """Emit a heartbeat every `every_s` seconds, the first at once."""
@@ -42,6 +44,7 @@ async def run(
             disk_free_mb=disk.f_bavail * disk.f_frsize // 1_000_000,
             counters={**health.counters, "outbox.dropped": outbox.dropped},
             faults=health.faults,
+            calibrating=calibrations.under_way(now()),
         )
         await emit(beat)
         await asyncio.sleep(every_s)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -36,9 +37,9 @@ class Link:
         status: Callable[[bool], bytes],
         health: Health,
         on_connect: Callable[[], None],
-        on_receipt: Callable[[bytes], None],
+        hears: Mapping[str, Callable[[bytes], None]],
     ) -> None:
-        """`status` gives the retained message that says whether the box is connected.
+        """`status` gives the retained message that says whether the box is connected; `hears`, by kind, takes payloads.
 
         Raises ConfigError where a file of `broker.tls` cannot be used.
         """
@@ -49,7 +50,7 @@ class Link:
         self._status = status
         self._health = health
         self._connected_now = on_connect
-        self._receipt = on_receipt
+        self._hears = {down(device, kind): take for kind, take in hears.items()}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=True)
         if password is not None:
             self._client.username_pw_set(device, password)
@@ -73,7 +74,10 @@ class Link:
         client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
         # paho calls this while it handles the error, and does not pass it on
         client.on_connect_fail = lambda _c, _u: soon(self._on_connect_fail, sys.exc_info()[1])
-        client.on_message = lambda _c, _u, message: soon(self._receipt, bytes(message.payload))
+        for topic, take in self._hears.items():
+            client.message_callback_add(
+                topic, partial(lambda take, _c, _u, sent: soon(take, bytes(sent.payload)), take)
+            )
         client.connect_async(self._broker.host, self._broker.port, keepalive=self._broker.keepalive_s)
         client.loop_start()
         return self
@@ -99,7 +103,7 @@ class Link:
             return
         self._health.clear(LOGIN)
         log.info("broker: connected to %s", self._place)
-        self._client.subscribe(down(self._device, "stored"), qos=1)
+        self._client.subscribe([(topic, 1) for topic in self._hears])
         self._say_status(online=True)
         self.connected = True
         self._connected_now()

@@ -72,6 +72,7 @@ class Uplink:
         outbox: Outbox,
         health: Health,
         password: str | None = None,
+        on_command: Callable[[bytes], None] = lambda _: None,
         now: Now = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -99,7 +100,7 @@ class Uplink:
             status=self._status,
             health=health,
             on_connect=self._on_connect,
-            on_receipt=self._on_receipt,
+            hears={"stored": self._on_receipt, "command": on_command},
         )
 
     async def run(self) -> None:
@@ -120,6 +121,10 @@ class Uplink:
                 except TimeoutError:
                     pass
                 self._wake.clear()
+
+    def answer(self, payload: bytes) -> None:
+        """Answer a command; lost where there is no connection."""
+        self._link.publish(up(self._device, "answer"), payload)
 
     def _status(self, online: bool) -> bytes:
         return _encode(

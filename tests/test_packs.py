@@ -11,10 +11,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from edge_agent.contract.as_json import as_json
 from edge_agent.contract.events import (
     EVENT_OF,
+    Calibration,
     Fault,
     Heartbeat,
     Lost,
@@ -82,6 +84,7 @@ EVENTS: dict[str, list[Any]] = {
             disk_free_mb=900,
             counters={"dust.wrong_checksum": 2},
             faults=(Fault(part="line dust", text="no answer", since=AT - 9),),
+            calibrating=(Calibration(sensor="ph", since=AT - 60_000, until=AT + 60_000, by="minh"),),
         )
     ],
 }
@@ -103,6 +106,11 @@ def test_golden_bytes_are_still_written_and_read(kind: str) -> None:
     payload = bytes.fromhex(golden["payload"])
     assert encode_pack(golden["outbox"], kind, numbered(kind)) == payload
     assert json.loads(json.dumps([as_json(event) for event in events_of(kind, payload)])) == golden["events"]
+
+
+def test_a_heartbeat_from_before_calibrations_is_still_read() -> None:
+    golden = json.loads((GOLDEN / "health_before_calibrations.json").read_text())
+    assert events_of("health", bytes.fromhex(golden["payload"])) == [replace(EVENTS["health"][0], calibrating=())]
 
 
 def test_lost_numbers_travel() -> None:

@@ -7,12 +7,15 @@ since 1970 in UTC. An event's identity is (device, outbox, number), see `packs.p
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 Colour = Literal["white", "yellow", "blue", "red", "unknown"]
 Layout = Literal["one", "two"]
+
+MAX_CALIBRATION_S = 24 * 3600
+"""A calibration that somebody forgot to end hides a sensor's values no longer than a day."""
 
 
 class Status(IntEnum):
@@ -107,6 +110,16 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     since: int
 
 
+class Calibration(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """A technician works at a sensor: its values are measured, but of the test solution or gas."""
+
+    sensor: str
+    since: int
+    until: int
+    """When it ends by itself."""
+    by: str
+
+
 class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A box's report on itself (kind `health`)."""
 
@@ -123,6 +136,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     disk_free_mb: int
     counters: dict[str, int]
     faults: tuple[Fault, ...]
+    calibrating: tuple[Calibration, ...] = ()
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -148,6 +162,32 @@ class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     outbox: int
     runs: tuple[int, ...]
+
+
+class Calibrate(msgspec.Struct, frozen=True, array_like=True, kw_only=True, tag="calibrate"):
+    """The order to begin (or prolong) the calibration of a sensor, or to end it."""
+
+    sensor: Annotated[str, msgspec.Meta(max_length=64)]
+    seconds: Annotated[int, msgspec.Meta(ge=0, le=MAX_CALIBRATION_S)]
+    """How long it lasts unless it is ended before; 0 ends it."""
+
+
+class Command(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What the centre asks of a box (kind `command`, downwards); given twice it does no more than once."""
+
+    id: int
+    by: Annotated[str, msgspec.Meta(max_length=64)]
+    """Who asks, for the box's own record."""
+    order: Calibrate
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
+    """What a box says to a command (kind `answer`): whether it was carried out, and a sentence for people."""
+
+    id: int
+    ok: bool
+    vi: str
+    en: str
 
 
 Event = Readings | PlateRead | WifiUsage | Heartbeat

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Self
 
-UP_KINDS = ("readings", "plates", "wifi", "health", "lost", "status")
+UP_KINDS = ("readings", "plates", "wifi", "health", "lost", "status", "answer")
 ALL_UP = "v1/up/#"
 
 _TOPIC = re.compile(r"v1/(up|down)/([a-z][a-z0-9-]{0,31})/([a-z]{1,16})")

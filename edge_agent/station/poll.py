@@ -13,6 +13,8 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Event, Reading, Readings, Status
@@ -36,25 +38,39 @@ BAD_IN_A_ROW = 3
 """One damaged answer is counted; so many, one after the other, are a fault."""
 
 
-async def run(settings: StationSettings, emit: Emit, health: Health, now: Now = now_ms) -> None:
-    """Poll every sensor of the station for ever; returns only by cancellation."""
-    async with asyncio.TaskGroup() as tasks:
-        for name in settings.lines:
-            sensors = [
-                Polled(sensor_name, sensor, now())
-                for sensor_name, sensor in settings.sensors.items()
-                if sensor.line == name
-            ]
-            if sensors:
-                tasks.create_task(_Line(name, settings, health, now).poll(sensors, emit), name=f"line {name}")
+async def run(
+    settings: StationSettings,
+    emit: Emit,
+    health: Health,
+    now: Now = now_ms,
+    calibrating: Callable[[str, int], bool] = lambda _sensor, _now: False,
+) -> None:
+    """Poll every sensor of the station for ever; returns only by cancellation.
+
+    `calibrating` tells whether a technician works at a sensor at a time.
+    """
+    async with AsyncExitStack() as ports, asyncio.TaskGroup() as tasks:
+        for line in settings.lines:
+            port = await ports.enter_async_context(Port(settings.lines[line], noise=partial(_noise, health, line)))
+            wired = [name for name, sensor in settings.sensors.items() if sensor.line == line]
+            for place, name in enumerate(wired):
+                polled = Polled(name, settings.sensors[name], now(), place)
+                asking = _Asking(polled, port, health, now, calibrating)
+                tasks.create_task(asking.poll(emit), name=f"sensor {name}")
+
+
+def _noise(health: Health, line: str, count: int) -> None:
+    health.count(f"{line}.noise_bytes", count)
 
 
 class Polled:
     """A sensor with its timetable; times are milliseconds since 1970."""
 
-    def __init__(self, name: str, sensor: Sensor, now: int) -> None:
+    def __init__(self, name: str, sensor: Sensor, now: int, place: int = 0) -> None:
+        """`place` counts the sensors before it on the line: those that are due together are asked in that order."""
         self.name = name
         self.sensor = sensor
+        self.place = place
         self.every = sensor.every_s * 1000
         self.lead = sensor.warm_up_s * 1000 if sensor.wakes else 0
         self.due = self._next(now)
@@ -82,31 +98,37 @@ class Polled:
         return at, missed
 
 
-class _Line:
-    """The sensors of one line, asked one after the other."""
+class _Asking:
+    """Asks one sensor whenever it is due. The port gives sensors of one line their turns."""
 
-    def __init__(self, name: str, settings: StationSettings, health: Health, now: Now) -> None:
-        self._name, self._line, self._health, self._now = name, settings.lines[name], health, now
-        self._port = Port(self._line, noise=lambda n: health.count(f"{name}.noise_bytes", n))
+    def __init__(
+        self, polled: Polled, port: Port, health: Health, now: Now, calibrating: Callable[[str, int], bool]
+    ) -> None:
+        self._polled, self._port, self._health, self._now = polled, port, health, now
+        self._calibrating = calibrating
 
-    async def poll(self, sensors: list[Polled], emit: Emit) -> None:
-        async with self._port:
-            while True:
-                for each in sensors:
-                    each.clock_looked_at(self._now())
-                polled = min(sensors, key=lambda each: each.begins)
-                if (wait := polled.begins - self._now()) > 0:
-                    await asyncio.sleep(min(wait, MAX_SLEEP_MS) / 1000)
-                    continue
-                at, missed = polled.begin(self._now())
-                if missed:
-                    self._health.count(f"{polled.name}.polls_missed", missed)
-                answer = await self._ask(polled)
-                await emit(Readings(at=at, readings=_readings(polled.sensor, answer)))
+    async def poll(self, emit: Emit) -> None:
+        polled = self._polled
+        while True:
+            polled.clock_looked_at(self._now())
+            # a millisecond for each place: who asks first has the line first
+            if (wait := polled.begins + polled.place - self._now()) > 0:
+                await asyncio.sleep(min(wait, MAX_SLEEP_MS) / 1000)
+                continue
+            at, missed = polled.begin(self._now())
+            if missed:
+                self._health.count(f"{polled.name}.polls_missed", missed)
+            calibrating = self._calibrating(polled.name, self._now())
+            answer = await self._ask()
+            if answer and (calibrating or self._calibrating(polled.name, self._now())):
+                answer = _calibrated(answer)
+            await emit(Readings(at=at, readings=_readings(polled.sensor, answer)))
 
-    async def _ask(self, polled: Polled) -> Answer | None:
-        """Ask a sensor; None where it gave nothing, for which the reason is then in health."""
+    async def _ask(self) -> Answer | None:
+        """Ask the sensor; None where it gave nothing, for which the reason is then in health."""
+        polled = self._polled
         sensor, name, health = polled.sensor, polled.name, self._health
+        line = sensor.line
         trouble = ""
         answer = None
         try:
@@ -114,8 +136,8 @@ class _Line:
         except LineError as error:
             polled.answers_since = None
             if not isinstance(error, Silence):
-                health.count(f"{self._name}.line_errors")
-                health.fault(f"line {self._name}", str(error))
+                health.count(f"{line}.line_errors")
+                health.fault(f"line {line}", str(error))
                 return None
             health.count(f"{name}.silent")
             trouble = str(error)
@@ -127,21 +149,28 @@ class _Line:
                 trouble = f"only damaged answers; check baud rate, shield, wiring · dữ liệu lỗi; kiểm tra dây: {error}"
         else:
             trouble, polled.bad_in_a_row = answer.complaint, 0
-        health.clear(f"line {self._name}")
+        health.clear(f"line {line}")
         if trouble:
             health.fault(f"sensor {name}", trouble)
         elif answer:
             health.clear(f"sensor {name}")
-        return answer and self._warmed_up(polled, answer)
+        return answer and self._warmed_up(answer)
 
-    def _warmed_up(self, polled: Polled, answer: Answer) -> Answer:
+    def _warmed_up(self, answer: Answer) -> Answer:
         """Leave values out that the sensor gives too soon after it began to answer."""
-        now = self._now()
+        polled, now = self._polled, self._now()
         if polled.answers_since is None or polled.answers_since > now:
             polled.answers_since = now
         if polled.sensor.wakes or now - polled.answers_since >= polled.sensor.warm_up_s * 1000:
             return answer
         return Answer(values=tuple(Value(v.quantity, None, Status.CALIBRATING) for v in answer.values))
+
+
+def _calibrated(answer: Answer) -> Answer:
+    """The same values with the status of a sensor at which a technician works; a fault stays one."""
+    return Answer(
+        values=tuple(v if v.status == Status.FAULT else v._replace(status=Status.CALIBRATING) for v in answer.values)
+    )
 
 
 def _readings(sensor: Sensor, answer: Answer | None) -> tuple[Reading, ...]:

@@ -1,8 +1,9 @@
 """Lines: carry conversations over a serial port or a TCP connection, with limits on every wait.
 
-A line is opened when it is first needed, kept open, closed when the wire fails, and opened anew at the next poll. It is
-used by one task, so one conversation goes on at a time. No threads: the event loop waits for the descriptor, and
-cancelling the task leaves nothing behind.
+A line is opened when it is first needed, kept open, closed when the wire fails, and opened anew at the next poll.
+Several conversations may go on at once: the line belongs to one of them for an exchange (a question and its answer),
+and whoever waits longest has it next. So a sensor that warms up keeps nobody waiting, and a dead one only for its time
+limit. No threads: the event loop waits for the descriptor, and cancelling the task leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import errno
 import os
 import socket
 import termios
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Generic, Literal, Self, TypeVar
 
+import msgspec
 import serial
 
-from edge_agent.errors import FrameError, LineError, Silence
+from edge_agent.errors import EdgeError, FrameError, LineError, Silence
 from edge_agent.station.conversation import Ask, Pause, take
 from edge_agent.station.sensor import LineKind
 from edge_agent.station.settings import Line, SerialLine, TcpLine
@@ -153,6 +156,7 @@ class Port:
         self._noise = noise
         self._trace = trace
         self._wire: _Wire | None = None
+        self._turn = asyncio.Lock()  # gives turns in the order in which they were asked for
 
     @property
     def kind(self) -> LineKind:
@@ -170,51 +174,68 @@ class Port:
     async def converse(self, conversation: Generator[Ask | Pause, bytes, T], timeout_s: float | None = None) -> T:
         """Carry a conversation to its end and give its result, such as the Answer of a poll.
 
-        Each question has `timeout_s` (else the line's limit) to be answered completely. Raises Silence where nothing
-        came, FrameError where nothing understandable came, any other LineError where the wire failed; the line is
-        then closed and opened anew at the next call.
+        Each question has `timeout_s` (else the line's limit) to be answered completely, from when the line is ours.
+        Raises Silence where nothing came, FrameError where nothing understandable came, any other LineError where the
+        wire failed; the line is then closed and opened anew when it is next needed.
         """
+        limit = timeout_s or self._line.timeout_s
         try:
-            if self._wire is None:
-                self._wire = (
-                    _open_serial(self._line) if isinstance(self._line, SerialLine) else await _open_tcp(self._line)
-                )
-            return await self._carry(self._wire, conversation, timeout_s or self._line.timeout_s)
-        except (LineError, FrameError) as error:
-            # a late answer on TCP would meet the next question; a serial line is drained and may serve others
-            if isinstance(self._line, TcpLine) or not isinstance(error, Silence | FrameError):
-                self._close()
-            raise
+            step = _resume(conversation, None)
+            while not isinstance(step, _Ended):
+                if isinstance(step, Ask):
+                    step = await self._exchange(conversation, step, limit)
+                else:
+                    await self._pause(step)
+                    step = _resume(conversation, b"")
+            return step.result
         finally:
             conversation.close()
+
+    async def _exchange(
+        self, conversation: Generator[Ask | Pause, bytes, T], question: Ask, timeout_s: float
+    ) -> Ask | Pause | _Ended[T]:
+        """Ask, hand over what comes, and keep the line while the conversation only listens on; gives its next step."""
+        buffer = bytearray()
+        async with self._own_turn() as wire:
+            while True:
+                try:
+                    heard: bytes | EdgeError = await self._ask(wire, question, buffer, timeout_s)
+                except (Silence, FrameError) as error:
+                    heard = error
+                step = _resume(conversation, heard)
+                if not isinstance(step, Ask) or step.send:
+                    return step
+                question = step
+
+    async def _pause(self, pause: Pause) -> None:
+        """Wait; others have the line meanwhile."""
+        if pause.send:
+            async with self._own_turn() as wire:
+                self._write(wire, pause.send)
+        await asyncio.sleep(pause.seconds)
+
+    @asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[_Wire]:
+        """The line when it is our turn: open, quiet, and with nothing left on it that was meant for others."""
+        async with self._turn:
+            try:
+                if isinstance(self._line, SerialLine):
+                    self._wire = self._wire or _open_serial(self._line)
+                    await asyncio.sleep(self._line.quiet_s)
+                else:
+                    self._wire = self._wire or await _open_tcp(self._line)
+                self._wire.drain()
+                yield self._wire
+            except (LineError, FrameError) as error:
+                # a late answer on TCP would meet the next question; a serial line is drained and may serve others
+                if isinstance(self._line, TcpLine) or not isinstance(error, Silence | FrameError):
+                    self._close()
+                raise
 
     def _close(self) -> None:
         if self._wire is not None:
             self._wire.close()
             self._wire = None
-
-    async def _carry(self, wire: _Wire, conversation: Generator[Ask | Pause, bytes, T], timeout_s: float) -> T:
-        buffer = bytearray()
-        try:
-            wire.drain()
-            step = next(conversation)
-            while True:
-                if isinstance(step, Pause):
-                    self._write(wire, step.send)
-                    await asyncio.sleep(step.seconds)
-                    wire.drain()
-                    buffer.clear()
-                    step = conversation.send(b"")
-                    continue
-                try:
-                    frame = await self._ask(wire, step, buffer, timeout_s)
-                except (Silence, FrameError) as error:
-                    step = conversation.throw(error)
-                else:
-                    step = conversation.send(frame)
-        except StopIteration as end:
-            result: T = end.value
-            return result
 
     def _write(self, wire: _Wire, data: bytes) -> None:
         if data:
@@ -222,12 +243,8 @@ class Port:
             self._trace(">", data)
 
     async def _ask(self, wire: _Wire, question: Ask, buffer: bytearray, timeout_s: float) -> bytes:
-        if question.send:
-            if isinstance(self._line, SerialLine):
-                await asyncio.sleep(self._line.quiet_s)
-            wire.drain()
-            buffer.clear()
-            self._write(wire, question.send)
+        timeout_s += question.wait_s
+        self._write(wire, question.send)
         received = len(buffer)
         dropped, frame = take(buffer, question.find)
         try:
@@ -251,3 +268,19 @@ class Port:
         if dropped > question.slack:
             self._noise(dropped)
         return frame
+
+
+class _Ended(msgspec.Struct, Generic[T], frozen=True):
+    """The end of a conversation."""
+
+    result: T
+
+
+def _resume(conversation: Generator[Ask | Pause, bytes, T], heard: bytes | EdgeError | None) -> Ask | Pause | _Ended[T]:
+    """Hand over what was heard; a coroutine cannot pass StopIteration on, so the end is a value."""
+    try:
+        if heard is None:
+            return next(conversation)
+        return conversation.throw(heard) if isinstance(heard, EdgeError) else conversation.send(heard)
+    except StopIteration as end:
+        return _Ended(end.value)
