@@ -13,6 +13,8 @@ from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
 from collector.errors import Failure
 from collector.settings import SettingsError, listed, load, read
+from collector.standards import commands as standards_commands
+from collector.standards.table import read_limits, zone_mistakes
 from collector.state import fleet, password_file
 from collector.stores import StoreError
 from edge_agent.contract.device import COLLECTOR
@@ -53,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     decode.set_defaults(run=tap.run_decode)
 
     client.add_commands(commands)
+    standards_commands.add_commands(commands)
 
     options = parser.parse_args(arguments)
     try:
@@ -82,7 +85,10 @@ def _check(options: argparse.Namespace) -> int:
     """Look at the files alone; what `run` needs besides (ports, password files, stores) is seen when it starts."""
     settings, mistakes = read(options.settings)
     if settings is not None:
-        mistakes += read_fleet(Path(settings.fleet))[1]
+        folder = Path(settings.fleet)
+        boxes, more = read_fleet(folder)
+        rows, wrong = read_limits(folder)
+        mistakes += more + wrong + zone_mistakes(folder, rows, boxes.values())
     if mistakes:
         raise SettingsError(listed(mistakes))
     print("no mistakes")

@@ -25,7 +25,10 @@ from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
-from collector.state import broker_access, database, fleet, now_ms, password_file
+from collector.standards.exceedances import HOUR, Exceedances
+from collector.standards.table import Standards
+from collector.standards.watch import Watch
+from collector.state import broker_access, database, fleet, limits, now_ms, password_file
 from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
@@ -62,15 +65,22 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
+    touched = Touched(engine, {"averages": HOUR, "limits": HOUR})
+    standards, exceedances = Standards(limits(settings), boxes.values()), Exceedances(engine)
     sinks = Sinks(
         fleet=boxes,
         ledger=ledger,
         quality=Quality(settings.quality),
         store=store,
-        touched=Touched(engine, {"averages": 3_600_000}),
+        touched=touched,
         desk=desk,
         quarantine=quarantine,
         counters=counters,
+    )
+    broker, password = await _broker(settings, stack)
+    thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sinks"))
+    intake = Intake(
+        broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
     )
     context = Context(
         fleet=boxes,
@@ -79,19 +89,29 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         desk=desk,
         access=Access(engine),
         ledger=ledger,
+        commands=intake.commands,
+        standards=standards,
+        exceedances=exceedances,
+        alarm_on=settings.standards.alarm_on,
         counters=counters,
         now=now_ms,
     )
-    broker, password = await _broker(settings, stack)
-    thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sinks"))
-    intake = Intake(
-        broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
-    )
     retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
+    watch = Watch(
+        settings=settings.standards,
+        standards=standards,
+        fleet=boxes,
+        touched=touched,
+        store=store,
+        exceedances=exceedances,
+        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="limits")),
+        show=live.limits,
+    )
     await _serve(context, settings.web, stack)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
         tasks.create_task(retention.run(now_ms), name="retention")
+        tasks.create_task(watch.run(now_ms), name="limits")
 
 
 async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSettings, str | None]:

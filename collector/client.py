@@ -9,6 +9,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
@@ -38,8 +39,16 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     query.add_argument("--last", default="24h", metavar="SPAN", help="how far back: 15m, 24h, 7d (default 24h)")
     query.add_argument("--every", metavar="SPAN", help="means of this step: 15m, 1h, 1d")
     query.add_argument("--csv", action="store_true", help="as CSV with times in UTC")
-    _add_connection(query)
+    add_connection(query)
     query.set_defaults(run=_query)
+
+    calibrate = commands.add_parser("calibrate", help="say that a sensor of a box is under calibration, or no more")
+    calibrate.add_argument("device", help="such as water-01")
+    calibrate.add_argument("sensor", help="a name under station.sensors in the box's file")
+    calibrate.add_argument("action", choices=("start", "end"))
+    calibrate.add_argument("--for", dest="span", default="2h", metavar="SPAN", help="such as 30m (default 2h)")
+    add_connection(calibrate)
+    calibrate.set_defaults(run=_calibrate)
 
     watch = commands.add_parser("watch", help="which plates are looked for").add_subparsers(required=True)
     add = watch.add_parser("add", help="look for a plate")
@@ -55,7 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     remove.add_argument("entry", type=int, help="the entry's number in the list")
     remove.set_defaults(run=_watch_remove)
     for command in (add, listing, remove):
-        _add_connection(command)
+        add_connection(command)
 
     token = commands.add_parser("token", help="who may use API and page").add_subparsers(required=True)
     new = token.add_parser("add", help="give somebody a token, printed once")
@@ -78,13 +87,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     refused.set_defaults(run=_refused)
 
 
-def _add_connection(parser: argparse.ArgumentParser) -> None:
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add where the collector is and who asks."""
     url = os.environ.get("COLLECTOR_URL", DEFAULT_URL)
     parser.add_argument("--url", default=url, help=f"of the collector (COLLECTOR_URL, else {DEFAULT_URL})")
     parser.add_argument("--token-file", type=Path, help="file that holds the token (else COLLECTOR_TOKEN)")
 
 
-def _span(text: str) -> int:
+def span_ms(text: str) -> int:
+    """A span such as 24h in ms. Raises Failure with what to write."""
     try:
         return parse_span(text)
     except Refusal as refusal:
@@ -93,13 +104,13 @@ def _span(text: str) -> int:
 
 def _query(options: argparse.Namespace) -> int:
     query = {"station": options.station, "quantity": options.quantity}
-    query["start"] = str(iso(now_ms() - _span(options.last)))
+    query["start"] = str(iso(now_ms() - span_ms(options.last)))
     if options.every:
         query["every"] = options.every
     if options.csv:
-        print(_ask(options, "GET", "readings", query={**query, "format": "csv"}).decode(), end="")
+        print(ask(options, "GET", "readings", query={**query, "format": "csv"}).decode(), end="")
         return 0
-    answer = msgspec.json.decode(_ask(options, "GET", "readings", query=query))
+    answer = msgspec.json.decode(ask(options, "GET", "readings", query=query))
     quantity = BY_NAME[options.quantity]
     for row in answer["rows"]:
         at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
@@ -113,22 +124,29 @@ def _query(options: argparse.Namespace) -> int:
     return 0
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    body = {"sensor": options.sensor, "action": options.action, "for": options.span}
+    said = msgspec.json.decode(ask(options, "POST", f"devices/{quote(options.device, '')}/calibration", body=body))
+    print("\n".join(f"{options.device}: {said['said'][tongue]}" for tongue in ("vi", "en")))
+    return 0
+
+
 def _watch_add(options: argparse.Namespace) -> int:
-    expires = iso(now_ms() + _span(options.span))
+    expires = iso(now_ms() + span_ms(options.span))
     body = {"pattern": options.pattern, "reason": options.reason, "expires": expires, "officer": options.officer}
-    _print_entry(msgspec.json.decode(_ask(options, "POST", "watchlist", body=body)))
+    _print_entry(msgspec.json.decode(ask(options, "POST", "watchlist", body=body)))
     return 0
 
 
 def _watch_list(options: argparse.Namespace) -> int:
     query = {"all": "true"} if options.all else {}
-    for entry in msgspec.json.decode(_ask(options, "GET", "watchlist", query=query)):
+    for entry in msgspec.json.decode(ask(options, "GET", "watchlist", query=query)):
         _print_entry(entry)
     return 0
 
 
 def _watch_remove(options: argparse.Namespace) -> int:
-    _print_entry(msgspec.json.decode(_ask(options, "DELETE", f"watchlist/{options.entry}")))
+    _print_entry(msgspec.json.decode(ask(options, "DELETE", f"watchlist/{options.entry}")))
     return 0
 
 
@@ -138,7 +156,7 @@ def _print_entry(entry: dict[str, Any]) -> None:
     print(f"{entry['id']:>5}  {entry['pattern']:<16}  {state:<22}  {entry['officer']}: {entry['reason']}")
 
 
-def _ask(
+def ask(
     options: argparse.Namespace,
     method: str,
     path: str,

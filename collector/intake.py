@@ -19,6 +19,7 @@ import msgspec
 from paho.mqtt import client as mqtt
 
 from collector.batch import Arrival, Message, Sinks, receipt
+from collector.commands import Commands
 from collector.live import Live
 from collector.mqtt import make_client
 from collector.settings import BrokerSettings
@@ -57,6 +58,8 @@ class Intake:
         self._thread = thread
         self._broker = broker
         self._client = make_client(broker, password, client_id=broker.user)
+        self.commands = Commands(self._client.publish)
+        """Asks boxes over the same connection."""
         self._sinks = sinks
         self._live = live
         self._counters = counters
@@ -178,6 +181,10 @@ class Intake:
         self._unreachable = True
 
     def _on_message(self, loop: asyncio.AbstractEventLoop, message: mqtt.MQTTMessage) -> None:
+        if message.topic.endswith("/answer"):  # whoever waits for it must not wait for the store too
+            payload = bytes(message.payload[:MAX_PACK_BYTES])
+            loop.call_soon_threadsafe(self.commands.answered, message.topic, payload)
+            return
         if len(self._waiting) >= MAX_WAITING or self._bytes_come - self._bytes_taken >= MAX_WAITING_BYTES:
             self._counters["messages_dropped_busy_total"] += 1
             return

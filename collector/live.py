@@ -8,13 +8,14 @@ plates and alerts. A subscriber that does not keep up is dropped and starts agai
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
+from collector.standards.exceedances import Exceedance
 from collector.subscription import LAST_PLATES, Change, Subscription, Topic
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus
@@ -74,6 +75,7 @@ class Live:
         self._devices = {name: _Device(box) for name, box in sorted(fleet.items())}
         self._plates: deque[Sighting] = deque(maxlen=LAST_PLATES)
         self._alerts: deque[Alert] = deque(maxlen=LAST_ALERTS)
+        self._broken: tuple[Exceedance, ...] = ()
         self._subscriptions: set[Subscription] = set()
         self.dropped_subscribers = 0
 
@@ -124,6 +126,12 @@ class Live:
                 self._alerts.append(alert)
                 self._publish("alerts", str(alert.id), alert)
 
+    def limits(self, broken: Sequence[Exceedance]) -> None:
+        """These limits are broken now, the newest first."""
+        if tuple(broken) != self._broken:
+            self._broken = tuple(broken)
+            self._publish("limits", "broken", self._broken)
+
     def forget(self, before: int, hits_before: int) -> None:
         """Show no plate that passed before `before` (ms), and no alert of one before `hits_before`."""
         plates = (seen for seen in self._plates if min(seen.at, seen.received) >= before)
@@ -139,6 +147,10 @@ class Live:
     def stations(self) -> list[StationState]:
         """Every box that has given readings, by name."""
         return [_station(known) for known in self._devices.values() if known.readings]
+
+    def broken_limits(self) -> tuple[Exceedance, ...]:
+        """The limits that are broken now, the newest first."""
+        return self._broken
 
     def last_plates(self) -> list[Sighting]:
         """The last plates, the newest first."""
@@ -201,7 +213,7 @@ class Live:
         version = "" if status is None else status.version
         return DeviceState(box=known.box, state=state, seen=known.at, late_s=late_s, version=version)
 
-    def _publish(self, topic: Topic, key: str, item: DeviceState | StationState | Sighting | Alert) -> None:
+    def _publish(self, topic: Topic, key: str, item: object) -> None:
         change = Change(topic=topic, key=key, item=item)
         for subscription in list(self._subscriptions):
             if topic in subscription.topics and not subscription.offer(change):

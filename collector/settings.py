@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from collector.quality.settings import QualitySettings
+from collector.standards.settings import StandardsSettings
 from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.fleet import device_names
 from edge_agent.contract.nodes import Mistake, locate, render
@@ -136,6 +137,7 @@ class Settings(_Strict, frozen=True, kw_only=True):
     store: DuckDbSettings | Influx2Settings | Influx1Settings = DuckDbSettings()
     web: WebSettings = WebSettings()
     quality: QualitySettings = QualitySettings()
+    standards: StandardsSettings = StandardsSettings()
     expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180
     """A box from which nothing came for so long is late."""
 

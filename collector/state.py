@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from collector.database import open_database
 from collector.settings import BrokerSettings, Settings, SettingsError, listed, secret
+from collector.standards.table import Row, read_limits
 from edge_agent.contract.device import COLLECTOR, Box
 from edge_agent.contract.fleet import read_fleet
 
@@ -45,6 +46,14 @@ def fleet(settings: Settings) -> dict[str, Box]:
     if mistakes:
         raise SettingsError(listed(mistakes))
     return boxes
+
+
+def limits(settings: Settings) -> tuple[Row, ...]:
+    """The table of legal limits. Raises SettingsError if it is wrong."""
+    rows, mistakes = read_limits(Path(settings.fleet))
+    if mistakes:
+        raise SettingsError(listed(mistakes))
+    return rows
 
 
 def broker_access(settings: Settings) -> tuple[BrokerSettings, str | None]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-Topic = Literal["devices", "readings", "plates", "alerts"]
+Topic = Literal["devices", "readings", "limits", "plates", "alerts"]
 
 LAST_PLATES = 12
 WAITING_ALERTS = 256

@@ -25,12 +25,14 @@ from collector.state import broker_access, database, now_ms
 from collector.web.access import Access, Who
 from edge_agent.contract.as_json import as_json
 from edge_agent.contract.broker import why_unreachable
-from edge_agent.contract.events import BoxStatus
+from edge_agent.contract.events import Answer, BoxStatus
 from edge_agent.contract.packs import Pack, PackError, decode_pack
 from edge_agent.contract.runs import numbers
 from edge_agent.contract.topics import ALL_UP, UP_KINDS, Topic
 
 MASK = "•"
+ALONE: dict[str, type[msgspec.Struct]] = {"status": BoxStatus, "answer": Answer}
+"""Kinds that do not come in packs."""
 
 
 def add_tap_arguments(parser: argparse.ArgumentParser) -> None:
@@ -122,8 +124,9 @@ def run_decode(options: argparse.Namespace) -> int:
 def lines(kind: str, payload: bytes, *, masked: bool) -> Iterator[dict[str, Any]]:
     """The events of one message as plain values; `{"error": ...}` if it is not readable."""
     try:
-        if kind == "status":
-            yield {"kind": kind, **msgspec.to_builtins(msgspec.msgpack.decode(payload, type=BoxStatus))}
+        if kind in ALONE:
+            plain = msgspec.structs.asdict(msgspec.msgpack.decode(payload, type=ALONE[kind]))
+            yield {"kind": kind, **plain}
             return
         pack = decode_pack(kind, payload)
     except (PackError, msgspec.MsgspecError) as error:

@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 from aiohttp import ClientSession, web
 
 from collector.alerts.desk import PlateDesk
 from collector.alerts.sightings import sighting
+from collector.commands import Commands
 from collector.database import open_database
 from collector.ledger import Ledger
 from collector.live import LatestReading, Live
 from collector.points import Frame
+from collector.standards.exceedances import Exceedances
+from collector.standards.table import Standards, read_limits
 from collector.stores.duckdb import DuckStore
 from collector.web.access import ROLES, Access
 from collector.web.app import make_app
 from collector.web.context import Context
 from edge_agent.contract.device import Box, Position
-from edge_agent.contract.events import BoxStatus, PlateRead
+from edge_agent.contract.events import Answer, BoxStatus, Command, PlateRead
+from edge_agent.contract.topics import Topic, up
 
+CONFIGS = Path(__file__).parent.parent / "firmware_configs"
 NOON = 1_795_323_600_000
 """2026-11-22 12:00 on the island, 05:00 UTC."""
 HOUR = 3_600_000
@@ -87,10 +93,23 @@ class City:
         self.access = Access(self.engine)
         self.ledger = Ledger(self.engine)
         self.store = DuckStore(folder / "points.duckdb")
+        self.standards = Standards(read_limits(CONFIGS)[0], FLEET.values())
+        self.exceedances = Exceedances(self.engine)
         self.live = Live(FLEET, now=lambda: self.time)
         self.counters: Counter[str] = Counter({'packs_total{kind="plates"}': 3, "receipts_total": 3})
         self.tokens = {role: self.access.issue(f"{role}-1", role, NOON) for role in ROLES}
+        self.commands = Commands(self._box, limit_s=0.2)
+        self.obeys = True
+        """Whether the boxes answer commands; they have a sensor `ph` and nothing else."""
         self.url = ""
+
+    def _box(self, topic: str, payload: bytes) -> None:
+        """What a box that is online does with a command."""
+        command = msgspec.msgpack.decode(payload, type=Command)
+        ok = command.order.sensor == "ph"
+        answer = Answer(id=command.id, ok=ok, vi="xong" if ok else "không có", en="done" if ok else "there is none")
+        if self.obeys:
+            self.commands.answered(up(Topic.parse(topic).device, "answer"), msgspec.msgpack.encode(answer))
 
     def measure(self, device: str, quantity: str, values: list[float], flags: list[int], step: int = 60_000) -> None:
         """Store values of one quantity, the last of them now."""
@@ -150,7 +169,11 @@ class City:
             store=self.store,
             desk=self.desk,
             access=self.access,
+            standards=self.standards,
+            exceedances=self.exceedances,
+            alarm_on=("certain",),
             ledger=self.ledger,
+            commands=self.commands,
             counters=self.counters,
             now=lambda: self.time,
         )

@@ -18,6 +18,7 @@ from collector.web.guard import COOKIE
 
 PICTURE = "/api/v1/plates/cam-01.7.1/picture"
 READINGS = "/api/v1/readings?station=air-01&quantity=pm2_5"
+CALIBRATE = "/api/v1/devices/air-01/calibration"
 WATCH = {"pattern": "51K12345", "reason": "xe mất cắp", "expires": "2026-11-23T00:00:00Z"}
 
 TECHNICAL = {"technician", "operator"}
@@ -30,6 +31,9 @@ MATRIX: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("GET", "/metrics"): ("/metrics", None, {"operator"}),
     ("GET", "/api/v1/devices"): ("/api/v1/devices", None, EVERYBODY),
     ("GET", "/api/v1/readings"): (READINGS, None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/limits"): ("/api/v1/limits?station=air-01", None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/exceedances"): ("/api/v1/exceedances", None, {"technician", "officer", "operator"}),
+    ("POST", "/api/v1/devices/{device}/calibration"): (CALIBRATE, {"sensor": "ph", "action": "end"}, {"technician"}),
     ("GET", "/api/v1/ledger"): ("/api/v1/ledger", None, TECHNICAL),
     ("GET", "/api/v1/plates"): ("/api/v1/plates", None, {"police"}),
     ("GET", "/api/v1/plates/{id}/picture"): (PICTURE, None, {"police"}),

@@ -82,13 +82,15 @@ def test_mistakes_in_the_table_are_named_with_their_place(tmp_path: Path) -> Non
 
 def test_a_zone_that_no_limit_knows_is_named() -> None:
     rows, _ = read_limits(FLEET)
-    (mistake,) = zone_mistakes(rows, [box("seawater", zone="bathin"), box("seawater", zone="bathing"), box("air")])
-    assert "bathin" in mistake and "bathing" in mistake
+    (mistake,) = zone_mistakes(
+        FLEET, rows, [box("seawater", zone="bathin"), box("seawater", zone="bathing"), box("air")]
+    )
+    assert mistake.path == "station.zone" and "'bathin'" in mistake.message and "bathing" in mistake.hint
 
 
 def test_the_fleets_files_name_zones_that_exist() -> None:
     boxes, _ = read_fleet(FLEET)
-    assert zone_mistakes(read_limits(FLEET)[0], boxes.values()) == []
+    assert zone_mistakes(FLEET, read_limits(FLEET)[0], boxes.values()) == []
 
 
 PH = Limit(quantity="ph", averaging="sample", low=6, high=8.5, since="2020-01-01", until=None, source="s",
@@ -105,7 +107,8 @@ def test_only_usable_samples_are_judged() -> None:
     rows = [row(0, 7), row(1, 9, flag=3), row(2, 9, flag=4), row(3, 9, status=1), row(4, None, flag=9), row(5, 8.5)]
     (finding,) = samples("here", MIDNIGHT, [PH, DUST], rows)
     assert finding.evidence is None
-    assert list(samples("here", MIDNIGHT, [PH], rows[1:5])) == [], "nothing usable, nothing judged"
+    (finding,) = samples("here", MIDNIGHT, [PH], rows[1:5])
+    assert not finding.judged, "nothing usable, nothing judged"
     (finding,) = samples("here", MIDNIGHT, [PH], [*rows, row(6, 8.6), row(7, 5), row(8, 8.7), row(9, 7)])
     assert finding.evidence is not None
     assert (finding.evidence.beyond, finding.evidence.of, finding.evidence.worst) == (3, 6, 5)
@@ -117,7 +120,8 @@ def test_a_mean_on_the_limit_keeps_it_and_one_with_too_little_data_says_nothing(
     assert at == [None]
     (finding,) = means("here", [DUST], Mean("24h", MIDNIGHT, 45.1, 2, 30.0))
     assert finding.evidence is not None and finding.evidence.coverage == 30.0
-    assert list(means("here", [DUST], Mean("24h", MIDNIGHT, 99, 3, 30.0))) == []
+    (finding,) = means("here", [DUST], Mean("24h", MIDNIGHT, 99, 3, 30.0))
+    assert finding.evidence is None and not finding.judged
     assert list(means("here", [DUST], Mean("1h", MIDNIGHT, 99, 1, 100))) == []
     new_year = int(datetime(2025, 12, 31, 17, tzinfo=UTC).timestamp() * 1000)
     assert len(list(means("here", [DUST], Mean("24h", new_year, 99, 1, 100)))) == 1, "a local day of 2026"
@@ -175,6 +179,16 @@ def test_late_data_join_split_and_remove_events(kept: Exceedances) -> None:
     assert len(seen(kept)) == 2
     kept.enter([found(1, None), found(3, None)])
     assert seen(kept) == []
+
+
+def test_samples_that_are_flagged_afterwards_take_their_evidence_back(kept: Exceedances) -> None:
+    kept.enter([found(1, 9.0), found(2, None)])
+    bad = list(samples("here", MIDNIGHT + HOUR, [PH], [row(60, 9.0, flag=4), row(110, 9.0, flag=4)]))
+    (change,) = kept.enter(bad)
+    assert change.evidence is None and seen(kept) == []
+    kept.enter([found(5, 9.0)])
+    kept.enter([Finding(station="here", limit=PH, at=MIDNIGHT + 6 * HOUR, evidence=None, judged=False)])
+    assert seen(kept) == [(5, None, 9.0, 1)], "an hour without data does not end it"
 
 
 @given(st.permutations(range(12)), st.lists(st.sampled_from([None, 9.0, 5.5]), min_size=12, max_size=12))

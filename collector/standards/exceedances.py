@@ -91,7 +91,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit
     at: int
     evidence: Evidence | None
-    """None: it kept the limit."""
+    """None: it kept the limit, or cannot be judged."""
+    judged: bool = True
+    """False: nothing usable is known of the period, or not any more; then it neither keeps nor breaks the limit."""
 
 
 class Exceedance(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +179,10 @@ def _enter(connection: Connection, finding: Finding) -> Iterator[Change]:
     connection.execute(delete(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at == finding.at))
     if evidence is not None:
         connection.execute(insert(EVIDENCE).values(**key._asdict(), **msgspec.structs.asdict(evidence)))
+    if not finding.judged:
+        if was:
+            yield Change(station=finding.station, limit=limit, at=finding.at, evidence=None)
+        return
     until = connection.execute(select(JUDGED.c.until).where(*key.of(JUDGED))).scalar()
     if until is None:
         terms = msgspec.json.encode(limit).decode()

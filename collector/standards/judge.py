@@ -1,7 +1,7 @@
 """Holds samples and means against the limits of their day; pure.
 
 Only usable values are judged: flags 1 and 2, measured, and of a mean one with enough data by the rule that is set. What
-is not judged leaves no finding, neither good nor bad.
+cannot be judged says so, and takes back what the period said before.
 """
 
 from __future__ import annotations
@@ -37,8 +37,6 @@ def end_of(averaging: Averaging, at: int) -> int:
 def samples(station: str, hour: int, limits: Iterable[Limit], rows: Sequence[ReadingRow]) -> Iterator[Finding]:
     """Judge the samples of one quantity within one hour; limits on anything but samples are passed over."""
     usable = [(row.at, row.value) for row in rows if row.value is not None and row.flag in USABLE and not row.status]
-    if not usable:
-        return
     for limit in limits:
         if limit.averaging != "sample" or not limit.holds(local_day(hour)):
             continue
@@ -51,7 +49,7 @@ def samples(station: str, hour: int, limits: Iterable[Limit], rows: Sequence[Rea
                     worst_at, worst = at, value
             evidence = Evidence(at=hour, first=beyond[0][0], last=beyond[-1][0], worst=worst, worst_at=worst_at,
                                 beyond=len(beyond), of=len(usable))  # fmt: skip
-        yield Finding(station=station, limit=limit, at=hour, evidence=evidence)
+        yield Finding(station=station, limit=limit, at=hour, evidence=evidence, judged=bool(usable))
 
 
 class Mean(NamedTuple):
@@ -67,12 +65,11 @@ class Mean(NamedTuple):
 def means(station: str, limits: Iterable[Limit], mean: Mean) -> Iterator[Finding]:
     """Judge one mean; limits on other averaging times are passed over."""
     averaging, at, value, flag, coverage = mean
-    if value is None or flag not in USABLE:
-        return
+    usable = value is not None and flag in USABLE
     for limit in limits:
         if limit.averaging == averaging and limit.holds(local_day(at)):
             evidence = None
-            if limit.broken_by(value):
+            if usable and value is not None and limit.broken_by(value):
                 evidence = Evidence(at=at, first=at, last=end_of(averaging, at), worst=value, worst_at=at, beyond=1,
                                     of=1, coverage=coverage)  # fmt: skip
-            yield Finding(station=station, limit=limit, at=at, evidence=evidence)
+            yield Finding(station=station, limit=limit, at=at, evidence=evidence, judged=usable)

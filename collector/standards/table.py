@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from edge_agent.contract.device import Box, Medium, Name
 from edge_agent.contract.legal import Averaging, Bounds, Day
-from edge_agent.contract.nodes import Mistake, locate, render
+from edge_agent.contract.nodes import Mark, Mistake, locate, render
 from edge_agent.contract.quantities import BY_NAME
 from edge_agent.contract.strict import build, meant
 from edge_agent.contract.yaml_nodes import read_yaml
@@ -146,7 +146,7 @@ def read_limits(folder: Path) -> tuple[tuple[Row, ...], list[Mistake]]:
     return tuple(sound), mistakes
 
 
-def zone_mistakes(rows: Iterable[Row], boxes: Iterable[Box]) -> list[str]:
+def zone_mistakes(folder: Path, rows: Iterable[Row], boxes: Iterable[Box]) -> list[Mistake]:
     """Stations whose `zone` no row of their medium knows: they would silently have no limits."""
     zones: dict[str, set[str]] = {}
     for row in rows:
@@ -156,5 +156,7 @@ def zone_mistakes(rows: Iterable[Row], boxes: Iterable[Box]) -> list[str]:
     for box in boxes:
         known = zones.get(box.medium or "", set())
         if box.zone is not None and box.zone not in known:
-            found.append(f"{box.device}: {FILE} has no limits for the zone {box.zone}\n  {meant(box.zone, known)}")
+            at = Mark(str(folder / "devices" / f"{box.device}.yaml"), 1, 1)
+            message = f"{FILE} has no limits for the zone {box.zone!r}"
+            found.append(Mistake.at(at, "station.zone", message, meant(box.zone, known)))
     return found

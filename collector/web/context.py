@@ -9,8 +9,11 @@ import msgspec
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.commands import Commands
 from collector.ledger import Account
 from collector.live import Live
+from collector.standards.exceedances import Exceedances
+from collector.standards.table import Certainty, Standards
 from collector.stores import LatestRow, ReadingRow, Series
 from collector.web.access import Access, Who
 from edge_agent.contract.device import Box
@@ -42,6 +45,11 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     desk: PlateDesk
     access: Access
     ledger: LedgerSummary
+    standards: Standards
+    exceedances: Exceedances
+    alarm_on: tuple[Certainty, ...]
+    """How sure a limit must be to alarm."""
+    commands: Commands
     counters: Mapping[str, int]
     """What was counted since the start, by name; `packs_total{kind="plates"}` is that of one kind."""
     now: Callable[[], int]

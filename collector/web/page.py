@@ -35,7 +35,7 @@ TEMPLATES = jinja2.Environment(
 )
 TEMPLATES.globals.update(words=wording, quantities=BY_NAME)
 
-SECTIONS: tuple[Topic, ...] = ("alerts", "plates", "devices", "readings")
+SECTIONS: tuple[Topic, ...] = ("alerts", "plates", "limits", "devices", "readings")
 
 
 def sections(who: Who) -> list[Topic]:
@@ -60,6 +60,8 @@ class View:
             return self._render("devices.html", devices=states, counts=Counter(self._states.values()), now=now)
         if topic == "readings":
             return self._render("readings.html", stations=live.stations(), now=now)
+        if topic == "limits":
+            return self._render("limits.html", broken=live.broken_limits(), now=now)
         if topic == "plates":
             return self._render("plates.html", plates=live.last_plates(), desk=self._context.desk, now=now)
         return self._render("alerts.html", alerts=live.last_alerts(), now=now)
@@ -67,6 +69,9 @@ class View:
     def fragment(self, change: Change) -> list[dict[str, str]]:
         """What is to be put in for a change: section, element id and HTML."""
         item, now = change.item, self._context.now()
+        if change.topic == "limits":
+            html = self.section("limits")
+            return [{"section": "limits", "digest": digest(html), "html": html}]
         if isinstance(item, Alert):
             html = self._render("alert.html", alert=item, now=now)
             return [{"section": "alerts", "id": f"alert-{item.id}", "html": html}]

@@ -34,6 +34,23 @@ class ReadingsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     format: Literal["json", "csv"] = "json"
 
 
+class LimitsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/limits`; `day` such as 2026-01-31, today if left out."""
+
+    station: str
+    day: str | None = None
+
+
+class ExceedancesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/exceedances`."""
+
+    station: str | None = None
+    start: str | None = None
+    stop: str | None = None
+    open: bool = False
+    """Only those that go on."""
+
+
 class PlatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of `/api/v1/plates`; `plate` may hold `*` and `?`."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from collector.alerts.desk import Alert
 from collector.alerts.match import normal
 from collector.live import DeviceState, LatestReading
+from collector.standards.table import Limit
 from collector.web.query import LOCAL
 from edge_agent.contract.quantities import BY_NAME
 
@@ -66,6 +67,21 @@ MEDIA = {
     "seawater": Words("", "Nước biển", "Seawater"),
 }
 
+CERTAINTIES = {
+    "certain": Words("!", "giới hạn chắc chắn", "certain limit"),
+    "likely": Words("?", "giới hạn chưa được xác nhận", "limit not confirmed"),
+    "unsure": Words("?", "giới hạn không chắc", "limit unsure"),
+    "superseded": Words("?", "quy chuẩn đã được thay thế", "superseded regulation"),
+}
+AVERAGINGS = {
+    "sample": Words("", "từng giá trị", "each value"),
+    "1h": Words("", "trung bình 1 giờ", "1-hour mean"),
+    "8h": Words("", "trung bình 8 giờ", "8-hour mean"),
+    "24h": Words("", "trung bình 24 giờ", "24-hour mean"),
+    "month": Words("", "trung bình tháng", "monthly mean"),
+    "year": Words("", "trung bình năm", "yearly mean"),
+}
+
 
 def clock(ms: int | None, now: int) -> str:
     """Local time of day, with the date where it is not today's."""
@@ -91,10 +107,20 @@ def lateness(state: DeviceState) -> Words:
 
 def value(reading: LatestReading) -> str:
     """The value at its quantity's resolution, with a comma as Vietnamese readers write it."""
-    if reading.value is None:
-        return "–"
-    decimals = BY_NAME[reading.quantity].decimals
-    return f"{reading.value:,.{decimals}f}".translate({ord(","): ".", ord("."): ","})
+    return "–" if reading.value is None else number(reading.quantity, reading.value)
+
+
+def number(quantity: str, value: float) -> str:
+    """A value of a quantity at its resolution, with a comma as Vietnamese readers write it."""
+    return f"{value:,.{BY_NAME[quantity].decimals}f}".translate({ord(","): ".", ord("."): ","})
+
+
+def bounds(limit: Limit) -> str:
+    """What a limit allows."""
+    unit_ = unit(BY_NAME[limit.quantity].unit)
+    low, high = (None if bound is None else f"{bound:g}".replace(".", ",") for bound in (limit.low, limit.high))
+    allowed = f"{low} – {high}" if low and high else f"≤ {high}" if high else f"≥ {low}"
+    return f"{allowed} {unit_}".strip()
 
 
 def unit(name: str) -> str:
