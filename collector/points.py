@@ -13,6 +13,7 @@ The picture of a plate and the pseudonyms of wifi clients do not go to the time 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -132,8 +133,18 @@ def _health(beats: Sequence[Heartbeat]) -> dict[str, Column]:
         "disk_free_mb": _integers(b.disk_free_mb for b in beats),
         "fault_count": _integers(len(b.faults) for b in beats),
         "faults": ["; ".join(f"{f.part}: {f.text}" for f in b.faults) or None for b in beats],
+        "calibrating": [
+            ", ".join(f"{c.sensor} since {_minute(c.since)}" for c in b.calibrating) or None for b in beats
+        ],
         "counters": [", ".join(f"{name} {n}" for name, n in sorted(b.counters.items())) or None for b in beats],
     }
+
+
+def _minute(ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    except (ValueError, OverflowError, OSError):  # what a box sends may be no time
+        return f"{ms} ms"
 
 
 _LARGEST = 2**63 - 1

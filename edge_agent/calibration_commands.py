@@ -46,10 +46,7 @@ def run(options: Namespace) -> int:
     calibrations = Calibrations(Path(config.state), sensors, Health())
     if options.action is None:
         if options.sensor not in (None, "list"):
-            print(
-                f"say what: start or end · ghi rõ: start (bắt đầu) hoặc end (kết thúc) {options.sensor}",
-                file=sys.stderr,
-            )
+            print(f"{options.sensor}: start (bắt đầu) hay / or end (kết thúc)?", file=sys.stderr)
             return 1
         _list(calibrations)
         return 0

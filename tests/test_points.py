@@ -9,7 +9,16 @@ from frames import MINUTE, T0, box
 from collector import points
 from collector.points import Frame
 from collector.quality import Quality
-from edge_agent.contract.events import Fault, Heartbeat, PlateRead, Reading, Readings, WifiClient, WifiUsage
+from edge_agent.contract.events import (
+    Calibration,
+    Fault,
+    Heartbeat,
+    PlateRead,
+    Reading,
+    Readings,
+    WifiClient,
+    WifiUsage,
+)
 from edge_agent.contract.packs import Pack, decode_pack, encode_pack
 from edge_agent.contract.quantities import BY_NAME
 
@@ -119,6 +128,8 @@ def test_health_says_faults_and_counters_as_text():
         at=T0, uptime_s=60, rss_kb=30_000, cpu_ms=500, outbox_events=3, outbox_bytes=999, oldest=T0 - 90_000,
         disk_free_mb=100, counters={"dust.wrong_checksum": 2, "dust.silence": 1},
         faults=(Fault(part="line dust", text="unplugged", since=T0),),
+        calibrating=(Calibration(sensor="no2", since=T0, until=T0 + 60_000, by="minh"),
+                     Calibration(sensor="o3", since=2**62, until=2**62, by="minh")),
     )  # fmt: skip
     calm = Heartbeat(
         at=T0 + 1, uptime_s=0, rss_kb=0, cpu_ms=0, outbox_events=0, outbox_bytes=0, oldest=None, disk_free_mb=0,
@@ -127,6 +138,7 @@ def test_health_says_faults_and_counters_as_text():
     frame = points.events(box("air-01", medium="air"), pack("health", beat, calm))
     assert frame.tags == {"device": "air-01", "site": "an-thoi"}
     assert frame.fields["faults"] == ["line dust: unplugged", None]
+    assert frame.fields["calibrating"] == ["no2 since 2026-05-28T20:26Z, o3 since 4611686018427387904 ms", None]
     assert frame.fields["fault_count"].tolist() == [1, 0]
     assert frame.fields["counters"] == ["dust.silence 1, dust.wrong_checksum 2", None]
     np.testing.assert_array_equal(frame.fields["waiting_s"], [90, np.nan])
