@@ -2,8 +2,8 @@
 
 One SQLite file: `synchronous=FULL`, so an event that `put` has returned survives a power cut. Every event gets a number
 that rises by one and is never given twice. The file keeps within a byte cap by dropping the oldest events of the least
-important kind; the dropped numbers are kept until the collector knows of them. A damaged file is set aside and a new
-outbox begins.
+important kind; the dropped numbers are kept until the collector knows of them. Where many events wait, the oldest are
+joined into fewer, smaller rows (`outbox_rows.py`). A damaged file is set aside and a new outbox begins.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
@@ -22,6 +23,7 @@ import msgspec
 from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
 from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs
 from edge_agent.outbox_file import Waiting, open_file, used_bytes, waiting
+from edge_agent.outbox_rows import JOINED_KINDS, delete, join, of_kind, oldest
 
 T = TypeVar("T")
 
@@ -146,6 +148,8 @@ class Outbox:
         for number, put in enumerate(batch, last - len(batch) + 1):
             loop.call_soon_threadsafe(_succeed, put.number, number)
         loop.call_soon_threadsafe(self._changed)
+        with suppress(sqlite3.OperationalError):  # the disk is full: they stay as they are until it has room
+            any(join(self._db, kind) for kind in JOINED_KINDS)  # one at a time, so that nobody waits long
 
     def _changed(self) -> None:
         self.on_change()  # as it is set by now
@@ -166,17 +170,14 @@ class Outbox:
 
     def _drop_oldest(self) -> bool:
         for kind in reversed(PRIORITY):
-            rows = self._db.execute(
-                "SELECT number FROM events WHERE kind = ? ORDER BY number LIMIT ?", (kind, DROP_AT_ONCE)
-            ).fetchall()
-            if rows:
-                self._lose(kind, [row[0] for row in rows], "the outbox was full")
+            if numbers := oldest(self._db, kind, DROP_AT_ONCE):
+                self._lose(kind, numbers, "the outbox was full")
                 return True
         return False
 
     def _lose(self, kind: str, numbers: list[int], reason: str) -> None:
         self.dropped += len(numbers)
-        self._db.executemany("DELETE FROM events WHERE number = ?", [(number,) for number in numbers])
+        delete(self._db, [(number, number) for number in numbers])
         self._note_lost(kind, pack_runs(numbers), reason)
 
     def _note_lost(self, kind: str, runs: tuple[int, ...], reason: str) -> None:
@@ -192,13 +193,8 @@ class Outbox:
         events: list[tuple[int, Event]] = []
         unreadable: dict[str, list[int]] = {}
         size = 0
-        with closing(
-            self._db.execute(
-                "SELECT number, body FROM events WHERE kind = ? AND number > ? AND number < ? ORDER BY number LIMIT ?",
-                (kind, after, before, PACK_EVENTS),
-            )
-        ) as rows:
-            for number, body in rows:
+        with closing(of_kind(self._db, kind, after, before)) as bodies:
+            for number, body in islice(bodies, PACK_EVENTS):
                 if len(body) > MAX_EVENT_BYTES:
                     unreadable.setdefault("it was larger than a pack may be", []).append(number)
                     continue
@@ -218,7 +214,7 @@ class Outbox:
 
     def _forget(self, spans: Sequence[tuple[int, int]]) -> None:
         with self._db:
-            self._db.executemany("DELETE FROM events WHERE number BETWEEN ? AND ?", spans)
+            delete(self._db, spans)
 
     def _write(self, sql: str, parameters: tuple[int, ...]) -> None:
         with self._db:

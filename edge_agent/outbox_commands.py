@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_agent.contract.as_json import as_json
 from edge_agent.contract.events import EVENT_OF, PRIORITY, Event
 from edge_agent.errors import ConfigError
 from edge_agent.outbox_file import waiting
+from edge_agent.outbox_rows import Row, every, total
 
 LOCAL = timezone(timedelta(hours=7))
 
@@ -58,15 +60,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
-    total = waiting(db)
+    all_kinds = waiting(db)
     outbox, set_aside = db.execute("SELECT id, set_aside FROM meta").fetchone()
     print(f"outbox    {outbox}")
-    print(f"waiting   {total.events} events, {total.bytes / 1e6:.1f} MB")
+    print(f"waiting   {all_kinds.events} events, {all_kinds.bytes / 1e6:.1f} MB")
     for kind in PRIORITY:
-        count, oldest, newest = db.execute(
-            "SELECT count(*), min(at), max(at) FROM events WHERE kind = ?", (kind,)
-        ).fetchone()
-        if count:
+        count, oldest, newest = total(db, kind)
+        if oldest is not None and newest is not None:
             print(f"  {kind:9} {count:8}   {_local(oldest)} to {_local(newest)}")
     lost = db.execute("SELECT kind, reason, count(*) FROM lost GROUP BY kind, reason").fetchall()
     for kind, reason, count in lost:
@@ -77,20 +77,15 @@ def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
 
 
 def _inspect(db: sqlite3.Connection, options: argparse.Namespace) -> int:
-    first = db.execute(
-        "SELECT min(number) FROM (SELECT number FROM events ORDER BY number DESC LIMIT ?)",
-        (max(0, options.last),),
-    ).fetchone()[0]
-    if first is not None:
-        for line in _lines(db, first):
-            print(line)
+    for line in _lines(deque(every(db), maxlen=max(0, options.last))):
+        print(line)
     return 0
 
 
 def _verify(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
     findings = [row[0] for row in db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
     read = 0
-    for _, event in _events(db, 0):
+    for _, event in _events(every(db)):
         if isinstance(event, str):
             findings.append(event)
         else:
@@ -103,13 +98,13 @@ def _verify(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
 
 def _export(db: sqlite3.Connection, options: argparse.Namespace) -> int:
     if options.to is None:
-        for line in _lines(db, 0):
+        for line in _lines(every(db)):
             print(line)
         return 0
     count = 0
     try:
         with options.to.open("w") as out:
-            for line in _lines(db, 0):
+            for line in _lines(every(db)):
                 out.write(line + "\n")
                 count += 1
     except OSError as error:
@@ -119,19 +114,17 @@ def _export(db: sqlite3.Connection, options: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(db: sqlite3.Connection, first: int) -> Iterator[str]:
-    for number, event in _events(db, first):
+def _lines(rows: Iterable[Row]) -> Iterator[str]:
+    for number, event in _events(rows):
         if isinstance(event, str):
             yield msgspec.json.encode({"number": number, "unreadable": event}).decode()
         else:
             yield msgspec.json.encode({"number": number, **as_json(event)}).decode()
 
 
-def _events(db: sqlite3.Connection, first: int) -> Iterator[tuple[int, Event | str]]:
-    """Every event from a number on; the text of what is wrong where one cannot be decoded."""
-    for number, kind, body in db.execute(
-        "SELECT number, kind, body FROM events WHERE number >= ? ORDER BY number", (first,)
-    ):
+def _events(rows: Iterable[Row]) -> Iterator[tuple[int, Event | str]]:
+    """The event in every row; the text of what is wrong where it cannot be decoded."""
+    for number, kind, body in rows:
         try:
             yield number, msgspec.msgpack.decode(body, type=EVENT_OF[kind])
         except (msgspec.MsgspecError, KeyError, TypeError) as error:  # TypeError: no bytes stand there

@@ -9,15 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from edge_agent.outbox_rows import SCHEMA, total
+
 log = logging.getLogger(__name__)
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (id INTEGER NOT NULL, set_aside TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, number);
-CREATE TABLE IF NOT EXISTS lost (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, runs BLOB NOT NULL);
-"""
 DAMAGED_KEPT = 2
 """Damaged files kept for a technician to look at."""
 
@@ -50,7 +45,7 @@ def open_file(path: Path, max_bytes: int) -> sqlite3.Connection:
 
 def waiting(db: sqlite3.Connection) -> Waiting:
     """Count what an open outbox file holds."""
-    events, oldest = db.execute("SELECT count(*), min(at) FROM events").fetchone()
+    events, oldest, _ = total(db)
     return Waiting(events, used_bytes(db), oldest)
 
 

@@ -20,6 +20,7 @@ from edge_agent.contract.events import Heartbeat, PlateRead, Reading, Readings
 from edge_agent.contract.runs import numbers
 from edge_agent.outbox import Outbox
 from edge_agent.outbox_file import used_bytes
+from edge_agent.outbox_rows import every
 
 AT = 1_795_000_000_000
 LARGE = 10**9
@@ -126,7 +127,7 @@ async def test_a_full_outbox_drops_the_oldest_of_the_least_important_and_says_so
     assert next(iter(numbers(lost[0].runs))) == 51, "the oldest first"
     assert lost[0].id not in {entry.id for entry in still_lost}
     with sqlite3.connect(tmp_path / "o.sqlite") as db:
-        kept = {row[0] for row in db.execute("SELECT number FROM events")}
+        kept = {row.number for row in every(db)}
         assert used_bytes(db) <= cap
         dropped = {number for row in lost for number in numbers(row.runs)}
     assert kept | dropped == set(range(1, 9051)), "every number is kept or known to be lost"
