@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.broker import embedded_broker
@@ -66,6 +67,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     touched = Touched(engine, {"averages": HOUR, "limits": HOUR})
+    paces = Paces(engine)
     standards, exceedances = Standards(limits(settings), boxes.values()), Exceedances(engine)
     sinks = Sinks(
         fleet=boxes,
@@ -73,6 +75,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         quality=Quality(settings.quality),
         store=store,
         touched=touched,
+        paces=paces,
         desk=desk,
         quarantine=quarantine,
         counters=counters,

@@ -15,6 +15,7 @@ import msgspec
 from collector import points
 from collector.alerts.desk import Alert, PlateDesk
 from collector.alerts.sightings import Sighting, sighting
+from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.ledger import Ledger
 from collector.live import LatestReading
@@ -82,6 +83,7 @@ class Sinks:
         quality: Quality,
         store: Store,
         touched: Touched,
+        paces: Paces,
         desk: PlateDesk,
         quarantine: Quarantine,
         counters: Counter[str],
@@ -91,6 +93,7 @@ class Sinks:
         self._quality = quality
         self._store = store
         self._touched = touched
+        self._paces = paces
         self._desk = desk
         self._quarantine = quarantine
         self._counters = counters
@@ -119,9 +122,11 @@ class Sinks:
             raise PackError(f"{topic.device} is not a box of the fleet")
         if topic.kind == "status":
             try:
-                result.statuses.append((box.device, _decode_status(message.payload)))
+                status = _decode_status(message.payload)
             except msgspec.MsgspecError as error:
                 raise PackError(str(error)) from error
+            result.statuses.append((box.device, status))
+            self._paces.tell(box.device, status.paces, max(0, min(status.at, message.received)))
             return
         pack = decode_pack(topic.kind, message.payload)
         if pack.kind == "readings" and box.medium is None:

@@ -96,6 +96,7 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
             health=health,
             password=password,
             on_command=commands.heard,
+            paces=_paces(config),
         )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(uplink.run(), name="uplink")
@@ -162,6 +163,14 @@ async def sane_clock(health: Health, now: Now = now_ms, look_s: float = 1.0) -> 
         health.fault("clock", "the time is not set; waiting for the network to tell it")
         await asyncio.sleep(look_s)
     health.clear("clock")
+
+
+def _paces(config: DeviceConfig) -> dict[int, int]:
+    if config.station is None:
+        return {}
+    from edge_agent.station.settings import paces
+
+    return paces(config.station)
 
 
 def _password(config: DeviceConfig) -> str | None:

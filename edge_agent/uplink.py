@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import msgspec
 
@@ -73,11 +74,13 @@ class Uplink:
         health: Health,
         password: str | None = None,
         on_command: Callable[[bytes], None] = lambda _: None,
+        paces: Mapping[int, int] = MappingProxyType({}),
         now: Now = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ConfigError where a file of `broker.tls` cannot be used."""
+        """`paces` is what the box's status says of them. Raises ConfigError if a file of `broker.tls` is no use."""
         self._device = device
+        self._paces = dict(paces)
         self._settings = settings
         self._outbox = outbox
         self._health = health
@@ -134,6 +137,7 @@ class Uplink:
                 version=__version__,
                 outbox=self._outbox.id,
                 set_aside=self._outbox.set_aside,
+                paces=self._paces,
             )
         )
 

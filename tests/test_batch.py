@@ -18,6 +18,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from servers import mosquitto
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.database import open_database
@@ -70,6 +71,7 @@ class Centre:
         self.store = StoreDouble()
         self.ledger, self.quarantine = Ledger(engine), Quarantine(engine)
         self.touched = Touched(engine, {"hours": 3_600_000})
+        self.paces = Paces(engine)
         self.counters: Counter[str] = Counter()
         self.live = Live(fleet, now=lambda: AT)
         self._thread = ThreadPoolExecutor(1)
@@ -88,6 +90,7 @@ class Centre:
                 quality=Quality(),
                 store=self.store,
                 touched=self.touched,
+                paces=self.paces,
                 desk=PlateDesk(engine),
                 quarantine=self.quarantine,
                 counters=self.counters,

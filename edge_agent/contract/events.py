@@ -155,6 +155,8 @@ class BoxStatus(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     outbox: int
     set_aside: str = ""
     """Why the outbox before this one was given up, if it was."""
+    paces: dict[int, int] = {}
+    """Seconds between samples of each quantity that the box measures, by the quantity's number."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -95,6 +95,15 @@ def stored_as(sensor: Sensor, quantity: str) -> str:
     return sensor.rename.get(quantity, quantity)
 
 
+def paces(settings: StationSettings) -> dict[int, int]:
+    """Seconds between samples of each quantity that the station stores, by its number."""
+    return {
+        BY_NAME[stored_as(sensor, quantity)].number: sensor.every_s
+        for sensor in settings.sensors.values()
+        for quantity in sensor.gives
+    }
+
+
 def mistakes(settings: StationSettings) -> list[Mistake]:
     """Everything wrong that the schema cannot say: (path below the station, what is wrong, what to do)."""
     return [*_licence(settings), *_lines(settings), *_sensors(settings), *_twins(settings)]
