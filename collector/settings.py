@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from collector.quality.settings import QualitySettings
+from collector.regulator.settings import RegulatorSettings
 from collector.standards.settings import StandardsSettings
 from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.fleet import device_names
@@ -138,6 +139,7 @@ class Settings(_Strict, frozen=True, kw_only=True):
     web: WebSettings = WebSettings()
     quality: QualitySettings = QualitySettings()
     standards: StandardsSettings = StandardsSettings()
+    regulator: RegulatorSettings | None = None
     expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180
     """A box from which nothing came for so long is late."""
 
@@ -158,8 +160,12 @@ def read(path: Path) -> tuple[Settings | None, list[Mistake]]:
     settings, more = build(node, Settings)
     mistakes += more
     if settings is not None:
-        for below, message, hint in settings.quality.mistakes(device_names(Path(settings.fleet))):
-            place = ("quality", *below)
+        stations = device_names(Path(settings.fleet))
+        found = [("quality", mistake) for mistake in settings.quality.mistakes(stations)]
+        if settings.regulator is not None:
+            found += [("regulator", mistake) for mistake in settings.regulator.mistakes(stations)]
+        for part, (below, message, hint) in found:
+            place = (part, *below)
             mistakes.append(Mistake.at(locate(node, place), render(place), message, hint))
     return settings, sorted(mistakes, key=lambda mistake: (mistake.line, mistake.column))
 

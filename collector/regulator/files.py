@@ -5,38 +5,23 @@ r"""The files of Circular 10/2021, byte for byte; pure.
 
 UTF-8 without a byte order mark, no header, a decimal point whatever the country.
 
-* **Usable** are the values with flag 1 or 2 that an instrument gave while it was measuring, as in all averages. The
-  value is their mean (or the last of them).
-* **Status** is that of the instrument in the whole cycle: 02 if it was faulty at any time, else 01 if it was being
-  calibrated at any time, else 00. One that was not only measuring and gave no usable value is shown with the mean of
-  what it gave; the status says what that is worth.
-* **Missing** is what has no value by these rules: the instrument gave none, or it claims to measure but all its values
-  fail the quality tests. Then there is no line, or one without a value and with status 02 (`missing`).
+What is missing (see `cycles.py`) has no line, or one without a value and with status 02: a setting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from math import isfinite
 from typing import NamedTuple
 
+from collector.regulator.cycles import Outcome
 from collector.regulator.settings import Parameter, Server, Station
-from collector.stores import ReadingRow
 from edge_agent.contract.events import Status
 
 _LOCAL = timedelta(hours=7)
 """Phú Quốc has no summer time."""
 _LINE_ENDS = {"crlf": "\r\n", "lf": "\n"}
-
-
-class Outcome(NamedTuple):
-    """What a cycle says of one quantity."""
-
-    value: float | None
-    """In the registered unit."""
-    status: Status
 
 
 class CycleFile(NamedTuple):
@@ -47,19 +32,6 @@ class CycleFile(NamedTuple):
     """Beginning of the cycle, ms since 1970 in UTC."""
     name: str
     content: bytes
-
-
-def outcome(quantity: str, rows: Sequence[ReadingRow], how: str) -> Outcome:
-    """Value and status of a quantity from its samples of one cycle, in order of time; `how` is `mean` or `last`."""
-    codes = {row.status for row in rows}
-    status = Status.FAULT if codes - {0, 1} else Status.CALIBRATING if 1 in codes else Status.MEASURING
-    given = [(row, row.value) for row in rows if row.value is not None and isfinite(row.value)]
-    values = [value for row, value in given if row.flag in (1, 2) and row.status == 0]
-    if not values:
-        values = [value for row, value in given if row.status]
-    if not values:
-        return Outcome(None, status)
-    return Outcome(values[-1] if how == "last" else sum(values) / len(values), status)
 
 
 def stamp(server: Server, cycle: int, cycle_ms: int) -> datetime:

@@ -8,10 +8,10 @@ in the store and in the averages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 
 from collector.averages.touched import Touch, Touched
 from collector.regulator import files
+from collector.regulator.cycles import lead_ms, outcomes
 from collector.regulator.files import CycleFile
 from collector.regulator.settings import RegulatorSettings
 from collector.regulator.spool import Spool
@@ -53,14 +53,18 @@ class Maker:
         """
         touches = self._touched.take(CONSUMER, before=now, limit=LIMIT)
         oldest = now - self._settings.keep_days * DAY_MS
-        idle = [t for t in touches if t.station not in self._settings.stations or t.start < oldest]
-        self._touched.done(CONSUMER, idle)
-        ready = self._settled([t for t in touches if t.station in self._settings.stations and t.start >= oldest], now)
+        mine = [t for t in touches if t.start >= oldest and self._is_cycle(t)]
+        self._touched.done(CONSUMER, list(set(touches) - set(mine)))
+        ready = self._settled(mine, now)
         made = 0
         for together in _spans(ready):
-            made += self._spool.add(list(self._files(together)))
+            made += self._spool.add(self._files(together))
             self._touched.done(CONSUMER, together)
         return made
+
+    def _is_cycle(self, touch: Touch) -> bool:
+        """Of a station that sends, and of this length: the setting may have been another when it was noted."""
+        return touch.station in self._settings.stations and touch.stop - touch.start == self._settings.cycle_ms
 
     def _settled(self, touches: Sequence[Touch], now: int) -> list[Touch]:
         """Those for which nothing new came for the time that the settings say."""
@@ -78,36 +82,34 @@ class Maker:
         self._settling = settling
         return ready
 
-    def _files(self, touches: Sequence[Touch]) -> Iterator[CycleFile]:
+    def _files(self, touches: Sequence[Touch]) -> list[CycleFile]:
         name, step = touches[0].station, self._settings.cycle_ms
         start, stop = touches[0].start, touches[-1].start + step
         made = self._spool.made(name, start, stop)
         wanted = [touch.start for touch in touches if touch.start not in made]
-        station = self._settings.stations[name]
-        samples: dict[str, dict[int, list[ReadingRow]]] = {}
-        for quantity in station.parameters if wanted else ():
-            series = Series(measurement=self._media[name], station=name, quantity=quantity, start=start, stop=stop)
-            rows = self._store.readings(series, limit=_ROWS)
-            samples[quantity] = {at: list(cycle) for at, cycle in groupby(rows, lambda row: row.at // step * step)}
-        for cycle in wanted:
-            made_of = {quantity: by_cycle.get(cycle, []) for quantity, by_cycle in samples.items()}
-            file = cycle_file(self._settings, name, cycle, made_of)
-            if file is not None:
-                yield file
+        samples: dict[str, list[ReadingRow]] = {}
+        for quantity in self._settings.stations[name].parameters if wanted else ():
+            span = {"start": start - lead_ms(quantity), "stop": stop}
+            series = Series(measurement=self._media[name], station=name, quantity=quantity, **span)
+            samples[quantity] = self._store.readings(series, limit=_ROWS)
+        return make_files(self._settings, name, wanted, samples)
 
 
-def cycle_file(
-    settings: RegulatorSettings, name: str, cycle: int, samples: Mapping[str, Sequence[ReadingRow]]
-) -> CycleFile | None:
-    """The file of a cycle that begins at `cycle` (ms), of the samples by quantity; None where there is none to make."""
+def make_files(
+    settings: RegulatorSettings, name: str, cycles: Sequence[int], samples: Mapping[str, Sequence[ReadingRow]]
+) -> list[CycleFile]:
+    """The files of a station's cycles that begin at `cycles` (ms), of its samples by quantity; none without a line."""
     station = settings.stations[name]
-    server = settings.servers[station.server]
-    if not any(samples.values()):
-        return None
-    outcomes = {quantity: files.outcome(quantity, rows, server.value) for quantity, rows in samples.items()}
-    at = files.stamp(server, cycle, settings.cycle_ms)
-    content = files.content(server, station, at, outcomes)
-    return CycleFile(name, cycle, files.name(server, station, at), content) if content else None
+    server, step = settings.servers[station.server], settings.cycle_ms
+    found = {quantity: outcomes(quantity, rows, cycles, step, server.value) for quantity, rows in samples.items()}
+    made: list[CycleFile] = []
+    for cycle in cycles:
+        at = files.stamp(server, cycle, step)
+        of_cycle = {quantity: by_cycle[cycle] for quantity, by_cycle in found.items() if cycle in by_cycle}
+        content = files.content(server, station, at, of_cycle) if of_cycle else b""
+        if content:
+            made.append(CycleFile(name, cycle, files.name(server, station, at), content))
+    return made
 
 
 def _spans(touches: Sequence[Touch]) -> Iterator[list[Touch]]:
