@@ -24,6 +24,8 @@ from collector.ledger import Ledger
 from collector.live import Live
 from collector.quality import Quality
 from collector.quarantine import Quarantine
+from collector.regulator.job import Regulator
+from collector.regulator.maker import CONSUMER
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
 from collector.standards.exceedances import HOUR, Exceedances
@@ -66,13 +68,16 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
-    touched = Touched(engine, {"averages": HOUR, "limits": HOUR})
+    steps = {"averages": HOUR, "limits": HOUR}
+    if settings.regulator is not None:
+        steps[CONSUMER] = settings.regulator.cycle_ms
+    touched = Touched(engine, steps)
     paces = Paces(engine)
     standards, exceedances = Standards(limits(settings), boxes.values()), Exceedances(engine)
     sinks = Sinks(
         fleet=boxes,
         ledger=ledger,
-        quality=Quality(settings.quality),
+        quality=Quality(settings.quality, boxes, began=now_ms()),
         store=store,
         touched=touched,
         paces=paces,
@@ -85,6 +90,17 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     intake = Intake(
         broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
     )
+    regulator = None
+    if settings.regulator is not None:
+        regulator = Regulator(
+            settings.regulator,
+            boxes=boxes,
+            store=store,
+            touched=touched,
+            engine=engine,
+            counters=counters,
+            now=now_ms,
+        )
     context = Context(
         fleet=boxes,
         live=live,
@@ -114,6 +130,8 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
         tasks.create_task(retention.run(now_ms), name="retention")
+        if regulator is not None:
+            tasks.create_task(regulator.run(), name="regulator")
         tasks.create_task(watch.run(now_ms), name="limits")
 
 

@@ -6,6 +6,7 @@ A receipt is made only after the stores and then the ledger have committed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -219,7 +220,16 @@ def receipt(arrival: Arrival) -> Stored:
 
 def _latest(block: Block, judged: Judged) -> list[LatestReading]:
     row = max(range(len(block.at)), key=block.at.__getitem__)
-    return [
+    computed = [
+        LatestReading(
+            quantity=BY_NUMBER[derived.quantity].name,
+            at=int(derived.at[-1]),
+            value=None if math.isnan(derived.values[-1]) else float(derived.values[-1]),
+            flag=int(derived.flags[-1]),
+        )
+        for derived in judged.derived
+    ]
+    return computed + [
         LatestReading(
             quantity=BY_NUMBER[number].name,
             at=block.at[row],

@@ -27,7 +27,7 @@ from edge_agent.contract.quantities import BY_NUMBER
 from edge_agent.contract.runs import numbers
 
 if TYPE_CHECKING:
-    from collector.quality import Judged, Revision
+    from collector.quality import Derived, Judged, Revision
 
 Column = NDArray[Any] | list[str | None]
 """One field of many points: float64 (NaN: absent), int64, bool, uint8 codes (0: absent) or text (None: absent)."""
@@ -52,7 +52,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def readings(box: Box, block: Block, judged: Judged) -> list[Frame]:
-    """The points of a block, and those whose flags it revised; none if no quantity of it is known.
+    """The points of a block, those whose flags it revised and those computed; none if no quantity of it is known.
 
     Raises ValueError if the box measures nothing.
     """
@@ -70,7 +70,14 @@ def readings(box: Box, block: Block, judged: Judged) -> list[Frame]:
         statuses[row] = code  # type: ignore[call-overload]
     tags = {"station": box.device, "site": box.site}
     frame = Frame(measurement=box.medium, tags=tags, at=np.array(block.at, np.int64), fields=fields)
-    return [frame, _revised(frame, judged.revisions)] if judged.revisions else [frame]
+    revised = [_revised(frame, judged.revisions)] if judged.revisions else []
+    return [frame, *revised, *(_derived(frame, derived) for derived in judged.derived)]
+
+
+def _derived(frame: Frame, derived: Derived) -> Frame:
+    name = BY_NUMBER[derived.quantity].name
+    fields: dict[str, Column] = {name: derived.values, f"{name}_flag": derived.flags}
+    return Frame(measurement=frame.measurement, tags=frame.tags, at=derived.at, fields=fields)
 
 
 def _revised(frame: Frame, revisions: Sequence[Revision]) -> Frame:

@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.quality.limits import Limits
 from collector.quality.settings import QualitySettings
+from collector.stores import LOCAL_MS
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NUMBER
 
@@ -28,6 +30,16 @@ _NEVER = -(10**15)
 """Time of a point that is not there: further from any real one than every gap."""
 
 
+class Samples(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A block's samples in order of time; all but `at` of shape (quantities, samples)."""
+
+    at: Times
+    ticks: Floats
+    values: Floats
+    flags: Flags
+    sound: Bools
+
+
 class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The limits of some quantities, each of shape (quantities, 1)."""
 
@@ -37,6 +49,9 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     high: Floats
     suspect_low: Floats
     suspect_high: Floats
+    usual_low: Floats
+    """Climatology, of shape (quantities, 12): January first."""
+    usual_high: Floats
     spike_suspect: Floats
     spike_fail: Floats
     rate_per_ms: Floats
@@ -46,6 +61,8 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     flat_fail_ms: Floats
     max_gap: int
     """Milliseconds between neighbours at most."""
+    seasonal: bool
+    """Whether any quantity has a climatology."""
 
     @classmethod
     def of(cls, settings: QualitySettings, station: str, numbers: tuple[int, ...]) -> Self:
@@ -63,6 +80,8 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             high=_column([q.high for q in quantities]),
             suspect_low=column("suspect_low", off=-_BEYOND),
             suspect_high=column("suspect_high"),
+            usual_low=np.array([_by_month(limit, 0, -_BEYOND) for limit in limits]).reshape(-1, 12),
+            usual_high=np.array([_by_month(limit, 1, _BEYOND) for limit in limits]).reshape(-1, 12),
             spike_suspect=column("spike_suspect"),
             spike_fail=column("spike_fail"),
             rate_per_ms=column("rate_per_min", 1 / 60_000),
@@ -70,22 +89,32 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             flat_suspect_ms=column("flat_suspect_s", 1000),
             flat_fail_ms=column("flat_fail_s", 1000),
             max_gap=round(settings.max_gap_s * 1000),
+            seasonal=any(limit.climatology for limit in limits),
         )
 
     def rows(self, rows: list[int]) -> Tests:
         """The tests for some of the quantities."""
-        columns = {name: getattr(self, name)[rows] for name in self.__struct_fields__ if name != "max_gap"}
-        return Tests(**columns, max_gap=self.max_gap)
+        columns = {name: getattr(self, name)[rows] for name in self.__struct_fields__[:-2]}
+        return Tests(**columns, max_gap=self.max_gap, seasonal=self.seasonal)
 
 
 def _column(values: list[float]) -> Floats:
     return np.array(values, np.float64)[:, None]
 
 
-def ranges(values: Floats, tests: Tests, status: dict[tuple[int, int], int]) -> tuple[Flags, Bools]:
-    """Flags by gross range and status, and which points are sound: neighbours for the other tests."""
+def _by_month(limits: Limits, end: int, off: float) -> list[float]:
+    spans = dict(limits.spans())
+    return [spans[month][end] if month in spans else off for month in range(1, 13)]
+
+
+def ranges(t: Times, values: Floats, tests: Tests, status: dict[tuple[int, int], int]) -> tuple[Flags, Bools]:
+    """Flags by gross range, climatology and status, and which points are sound: neighbours for the other tests."""
     inside = (values >= tests.low) & (values <= tests.high)  # false for NaN
-    flags = np.where((values < tests.suspect_low) | (values > tests.suspect_high), SUSPECT, PASS).astype(np.uint8)
+    odd = (values < tests.suspect_low) | (values > tests.suspect_high)
+    if tests.seasonal:
+        month = (t + LOCAL_MS).astype("datetime64[ms]").astype("datetime64[M]").astype(np.int64) % 12
+        odd |= (values < tests.usual_low[:, month]) | (values > tests.usual_high[:, month])
+    flags = np.where(odd, SUSPECT, PASS).astype(np.uint8)
     sound = inside
     if not inside.all():
         flags[~inside] = FAIL

@@ -1,0 +1,122 @@
+"""QARTOD's test of gaps: stretches without a sample. They are told, and flag no value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+import msgspec
+import numpy as np
+
+from collector.quality.memory import Memory
+from collector.quality.qartod import Times
+from collector.quality.settings import QualitySettings
+from edge_agent.contract.quantities import BY_NUMBER
+
+STRETCHES = 16
+"""Stretches that are remembered of a series: more holes than that are never open at once."""
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Between two samples of a quantity that follow each other, both at ms UTC, is more time than its `gap_s`."""
+
+    quantity: int
+    since: int
+    """The last sample before it."""
+    until: int
+    """The first sample after it."""
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """A series of which nothing came for longer than its `gap_s`."""
+
+    device: str
+    quantity: int
+    since: int
+    """Its newest sample, ms UTC."""
+
+
+def remaining(gap: Gap, at: Sequence[int] | Times, gap_ms: int) -> list[Gap]:
+    """What samples that came late (`at`, rising) leave of a gap that was told before."""
+    inside = [int(t) for t in at if gap.since < t < gap.until]
+    return list(_between((gap.since, *inside, gap.until), gap.quantity, gap_ms))
+
+
+def _between(at: Iterable[int], quantity: int, gap_ms: int) -> Iterator[Gap]:
+    for since, until in pairwise(at):
+        if until - since > gap_ms:
+            yield Gap(quantity=quantity, since=since, until=until)
+
+
+class _Series(msgspec.Struct, frozen=True, kw_only=True):
+    gap_ms: int
+    """0: gaps are not told."""
+    stretches: tuple[tuple[int, int], ...] = ()
+    """First and last sample of what came, in order of time; holes of `gap_ms` or less are part of a stretch."""
+    known: int
+    """Of what was before (ms UTC) not everything is known: it came before a restart, or is forgotten."""
+
+    def grown(self, at: Times) -> tuple[_Series, list[tuple[int, int]]]:
+        """With these samples, and the holes, as (since, until), that were none before."""
+        first, last = int(at[0]), int(at[-1])
+        steps = np.diff(at)
+        holes = np.flatnonzero(steps > self.gap_ms)
+        if self.stretches and not len(holes):
+            start, end = self.stretches[-1]
+            if end <= first <= end + self.gap_ms:
+                return self._with((*self.stretches[:-1], (start, last)), self.known), []
+        new = zip([first, *at[holes + 1].tolist()], [*at[holes].tolist(), last], strict=True)
+        stretches = _merged([*self.stretches, *new], self.gap_ms)
+        known = max(self.known, stretches[-STRETCHES - 1][1]) if len(stretches) > STRETCHES else self.known
+        found = [hole for hole in _holes(stretches) if hole[0] >= known and hole not in _holes(self.stretches)]
+        return self._with(tuple(stretches[-STRETCHES:]), known), found
+
+    def _with(self, stretches: tuple[tuple[int, int], ...], known: int) -> _Series:
+        return _Series(gap_ms=self.gap_ms, stretches=stretches, known=known)
+
+
+def _merged(stretches: list[tuple[int, int]], gap_ms: int) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(stretches):
+        if merged and first - merged[-1][1] <= gap_ms:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _holes(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    return [(since, until) for (_, since), (until, _) in pairwise(stretches)]
+
+
+class Gaps:
+    """Which stretches of every series came since the collector began; bounded by series times STRETCHES."""
+
+    def __init__(self, settings: QualitySettings, began: int) -> None:
+        """began: ms UTC; of gaps that begin before it nothing is told, for what filled them may be stored already."""
+        self._settings = settings
+        self._began = began
+        self.series: Memory[tuple[str, int], _Series] = Memory()
+
+    def add(self, device: str, quantities: Sequence[int], at: Times) -> tuple[Gap, ...]:
+        """Take samples in order of time; gives the gaps that they leave: between them, and to what came before."""
+        found: list[Gap] = []
+        for quantity in quantities:
+            series = self.series.get((device, quantity)) or self._meet(device, quantity)
+            if series.gap_ms:
+                series, holes = series.grown(at)
+                found += (Gap(quantity=quantity, since=since, until=until) for since, until in holes)
+            self.series.set((device, quantity), series)
+        return tuple(found)
+
+    def silent(self, now: int) -> tuple[Silence, ...]:
+        """The series that are silent now (ms UTC); one of which nothing came since the collector began is not known."""
+        return tuple(
+            Silence(device=device, quantity=quantity, since=series.stretches[-1][1])
+            for (device, quantity), series in self.series.items()
+            if series.stretches and now - series.stretches[-1][1] > series.gap_ms
+        )
+
+    def _meet(self, device: str, quantity: int) -> _Series:
+        gap_s = self._settings.limits(device, BY_NUMBER[quantity].name).gap_s
+        return _Series(gap_ms=round(gap_s * 1000) if gap_s else 0, known=self._began)
