@@ -113,6 +113,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         exceedances=exceedances,
         alarm_on=settings.standards.alarm_on,
         counters=counters,
+        regulator=regulator,
         now=now_ms,
     )
     retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)

@@ -31,6 +31,7 @@ MATRIX: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("GET", "/metrics"): ("/metrics", None, {"operator"}),
     ("GET", "/api/v1/devices"): ("/api/v1/devices", None, EVERYBODY),
     ("GET", "/api/v1/readings"): (READINGS, None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/regulator"): ("/api/v1/regulator", None, {"officer", "operator"}),
     ("GET", "/api/v1/limits"): ("/api/v1/limits?station=air-01", None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/exceedances"): ("/api/v1/exceedances", None, {"technician", "officer", "operator"}),
     ("POST", "/api/v1/devices/{device}/calibration"): (CALIBRATE, {"sensor": "ph", "action": "end"}, {"technician"}),

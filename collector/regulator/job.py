@@ -71,11 +71,13 @@ class Regulator:
                 for courier in self._couriers:
                     tasks.create_task(courier.run(), name="regulator-courier")
 
+    def accounts(self) -> list[Account]:
+        """How every station stands that sends now, by name. Blocks."""
+        return [account for account in self.spool.accounts() if account.station in self.settings.stations]
+
     def overdue(self, account: Account, now: int) -> bool:
         """Tell whether the department must be told in writing that nothing comes from a station."""
-        return account.station in self.settings.stations and (
-            account.silent_ms(now) > self.settings.notify_after_h * 3_600_000
-        )
+        return account.silent_ms(now) > self.settings.notify_after_h * 3_600_000
 
     async def _in_thread(self, work: Callable[[], object]) -> object:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -107,7 +109,7 @@ class Regulator:
     def look(self) -> None:
         """Say which stations' silence must be reported, once; and forget what is too old."""
         now = self._now()
-        for account in self.spool.accounts():
+        for account in self.accounts():
             name = account.station
             if not self.overdue(account, now):
                 if name in self._told:

@@ -35,16 +35,18 @@ from collector.database import METADATA
 
 Role = Literal["technician", "officer", "police", "operator"]
 """`officer` is an environmental officer."""
-Right = Literal["devices", "readings", "limits", "plates", "alerts", "watchlist", "ledger", "metrics", "calibration"]
+Right = Literal[
+    "devices", "readings", "limits", "regulator", "plates", "alerts", "watchlist", "ledger", "metrics", "calibration"
+]
 
 ROLES: dict[Role, frozenset[Right]] = {
     # sees to the boxes: is it alive, does what it says arrive, are the values plausible
     "technician": frozenset({"devices", "readings", "limits", "ledger", "calibration"}),
     # never sees plates, pictures or alerts
-    "officer": frozenset({"devices", "readings", "limits"}),
+    "officer": frozenset({"devices", "readings", "limits", "regulator"}),
     # sees devices too: a dead camera must not look like a quiet street
     "police": frozenset({"devices", "plates", "alerts", "watchlist"}),
-    "operator": frozenset({"devices", "readings", "limits", "ledger", "metrics"}),
+    "operator": frozenset({"devices", "readings", "limits", "regulator", "ledger", "metrics"}),
 }
 """The role matrix, the only one. Pictures go with `plates`."""
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from collector.live import LAST_ALERTS, LatestReading
 from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
-from collector.web import calibration, measurements, officers, page, police
+from collector.web import calibration, measurements, officers, page, police, regulator
 from collector.web.context import CONTEXT, Context
 from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, Route, dress, guard
 from edge_agent.contract.quantities import BY_NAME
@@ -38,6 +38,7 @@ ROUTES = (
     Route(
         method="POST", path="/api/v1/devices/{device}/calibration", handler=calibration.calibrate, right="calibration"
     ),
+    Route(method="GET", path="/api/v1/regulator", handler=regulator.regulator, right="regulator"),
     Route(method="GET", path="/api/v1/ledger", handler=measurements.ledger, right="ledger"),
     Route(method="GET", path="/api/v1/plates", handler=police.plates, right="plates"),
     Route(method="GET", path="/api/v1/plates/{id}/picture", handler=police.picture, right="plates"),

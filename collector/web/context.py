@@ -12,6 +12,7 @@ from collector.alerts.desk import PlateDesk
 from collector.commands import Commands
 from collector.ledger import Account
 from collector.live import Live
+from collector.regulator.job import Regulator
 from collector.standards.exceedances import Exceedances
 from collector.standards.table import Certainty, Standards
 from collector.stores import LatestRow, ReadingRow, Series
@@ -52,6 +53,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     commands: Commands
     counters: Mapping[str, int]
     """What was counted since the start, by name; `packs_total{kind="plates"}` is that of one kind."""
+    regulator: Regulator | None = None
+    """None where no files are sent."""
     now: Callable[[], int]
     """Milliseconds UTC."""
 

@@ -8,7 +8,7 @@ from collections import Counter
 from aiohttp import web
 
 from collector.stores import Series
-from collector.web import tables
+from collector.web import regulator, tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
 from collector.web.metrics import labelled, render
@@ -59,6 +59,8 @@ def _metrics(context: Context) -> dict[str, float]:
     values = {**context.counters, **labelled("devices", "state", sorted(states.items()))}
     for what in ("stored", "lost", "missing"):
         values[f"events_{what}"] = sum(getattr(account, what) for account in accounts)
+    if context.regulator is not None:
+        values |= regulator.metrics(context.regulator, context.now())
     values["live_subscribers"] = context.live.subscribers
     values["live_subscribers_dropped_total"] = context.live.dropped_subscribers
     return values
