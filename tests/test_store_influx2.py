@@ -129,6 +129,41 @@ def test_flux_latest_joins_the_fields_of_one_time(influx2: Influx2Store):
     ]
 
 
+def test_flux_tables(influx2: Influx2Store):
+    answer_csv(
+        ("_time", TIME, ["2026-05-28T20:26:40Z", "2026-05-28T20:27:40Z", "2026-05-28T20:26:40Z"]),
+        ("_start", TIME, ["2026-05-28T00:00:00Z"] * 3),
+        ("station", "string", ["air-01", "air-01", "air-02"]),
+        ("site", "string", ["duong-dong"] * 3),
+        ("pm2_5", "double", ["10.5", "", "7"]),
+        ("pm2_5_flag", "long", ["1", "9", "1"]),
+        ("rule", "string", ["", "flags 1+2", ""]),
+    )
+    found = influx2.tables("air_1h", ["air-01", "air-02", '" or true'], start=T0, stop=T0 + MINUTE, names=["pm2_5"])
+    assert {station: table.at.tolist() for station, table in found.items()} == {
+        "air-01": [T0, T0 + MINUTE],
+        "air-02": [T0],
+    }
+    assert found["air-02"].fields.keys() == {"pm2_5", "pm2_5_flag"}
+    assert found["air-01"].fields["pm2_5_flag"].tolist() == [1, 9]
+    assert found["air-01"].fields["rule"].tolist() == [None, "flags 1+2"]
+    flux = json.loads(Answering.asked[0][1])["query"]
+    assert '(r.station == "air-01" or r.station == "air-02")' in flux
+    assert 'filter(fn: (r) => r._field == "pm2_5")' in flux
+    assert "true" not in flux
+    assert influx2.tables("air", [], start=0, stop=T0) == influx2.tables("air", ["air-01"], start=0, stop=T0, names=[])
+    assert len(Answering.asked) == 1
+
+
+def test_erasing_is_deletion_of_single_moments(influx2: Influx2Store):
+    Answering.answers["/api/v2/delete"] = (204, "text/plain", "")
+    influx2.erase("air_1h", "air-01", [T0, T0 + MINUTE])
+    asked = [json.loads(body) for _, body in Answering.asked]
+    assert [a["predicate"] for a in asked] == ['_measurement="air_1h" AND station="air-01"'] * 2
+    assert [a["start"][:19] for a in asked] == ["2026-05-28T20:26:40", "2026-05-28T20:27:40"]
+    assert asked[0]["stop"].startswith("2026-05-28T20:26:40.001")
+
+
 def buckets_written() -> dict[str, str]:
     """Bucket: the lines that went there since the last look."""
     written = {parse_qs(urlsplit(path).query)["bucket"][0]: body for path, body in Answering.asked}

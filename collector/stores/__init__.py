@@ -6,10 +6,12 @@ it adds them; writing a field again replaces it. That makes every redelivery har
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from collector.points import Frame
 
@@ -65,6 +67,28 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     stop: int
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Points of one measurement and station by column, in order of time."""
+
+    at: NDArray[np.int64]
+    """Milliseconds since 1970 in UTC."""
+    fields: dict[str, NDArray[Any]]
+    """As long as `at`: float64 (NaN: absent), or text (None: absent). A field that no point has is left out."""
+
+    @classmethod
+    def of(cls, at: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> Table:
+        """Make a table of columns in which None is absent."""
+        there = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+        texts = {name for name, column in there.items() if any(isinstance(value, str) for value in column)}
+        fields = {name: np.array(column, object if name in texts else float) for name, column in there.items()}
+        return cls(at=np.array(at, np.int64), fields=fields)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """A field of numbers; all absent if there is no such field."""
+        found = self.fields.get(name)
+        return np.full(len(self.at), np.nan) if found is None else found
+
+
 class Store(Protocol):
     """What the collector asks of a store; every call blocks and may raise StoreError.
 
@@ -82,6 +106,26 @@ class Store(Protocol):
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Give samples, or buckets of `every_ms`, in order of time; the first `limit` of them."""
+
+    def tables(
+        self,
+        measurement: str,
+        stations: Collection[str],
+        *,
+        start: int,
+        stop: int,
+        names: Collection[str] | None = None,
+    ) -> dict[str, Table]:
+        """Give all points of some stations in a span (ms), by station; those of the named fields, or of all.
+
+        A station without such a point is left out. Only for measurements of stations.
+        """
+
+    def erase(self, measurement: str, station: str, times: Collection[int]) -> None:
+        """Delete points of a station at these times (ms), so that they can be written with fewer fields than before.
+
+        Called in the thread that writes.
+        """
 
     def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity of every station that is not older than `since` (ms)."""

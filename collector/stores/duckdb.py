@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
+import numpy as np
 
 from collector.points import Frame
-from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, Series, StoreError
+from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, Series, StoreError, Table
 from collector.stores.stack import Stacked, stack
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
@@ -33,6 +34,7 @@ LIMITS: dict[str, str | int] = {"threads": 1, "memory_limit": "512MB"}
 """DuckDB's own memory and processor use; by default it takes most of the machine."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TYPES = {"f": "DOUBLE", "u": "UTINYINT", "i": "BIGINT", "b": "BOOLEAN", "O": "VARCHAR"}
+T = TypeVar("T")
 _REJECTED = (duckdb.DataError, duckdb.ProgrammingError, ValueError)
 """Wrong types and names, which no second try makes right."""
 
@@ -124,15 +126,56 @@ class DuckStore:
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points. Freed parts of the file are overwritten as it is used again, not at once."""
+        self._delete(measurement, '"time" < make_timestamp(?)', [before * 1000], then="CHECKPOINT")
+
+    def erase(self, measurement: str, station: str, times: Collection[int]) -> None:
+        """Delete points."""
+        micros = [at * 1000 for at in times]
+        self._delete(measurement, 'station = ? AND epoch_us("time") IN (SELECT unnest(?))', [station, micros])
+
+    def _delete(self, measurement: str, which: str, parameters: list[Any], then: str = "") -> None:
         self._be_valid()
         if measurement not in self._columns:
             return
         try:
-            self._db.execute(f'DELETE FROM "{measurement}" WHERE "time" < make_timestamp(?)', [before * 1000])
-            self._db.execute("CHECKPOINT")
+            self._db.execute(f'DELETE FROM "{measurement}" WHERE {which}', parameters)
+            if then:
+                self._db.execute(then)
         except duckdb.Error as error:
             self._invalid = isinstance(error, duckdb.FatalException)
-            raise StoreError(f"{self._path}: {measurement} older than {_utc(before)} not deleted: {error}") from error
+            raise StoreError(f"{self._path}: points of {measurement} were not deleted: {error}") from error
+
+    def tables(
+        self,
+        measurement: str,
+        stations: Collection[str],
+        *,
+        start: int,
+        stop: int,
+        names: Collection[str] | None = None,
+    ) -> dict[str, Table]:
+        """Give points by column."""
+        columns = self._columns.get(measurement, set())
+        wanted = sorted(columns - {"station", "time", "site"} if names is None else columns.intersection(names))
+        if not wanted or "station" not in columns:
+            return {}
+        some = " OR ".join(f'"{name}" IS NOT NULL' for name in wanted)
+        found = self._asked(
+            f'SELECT station, epoch_ms("time") AS "time", {", ".join(map(_quoted, wanted))} FROM "{measurement}" '
+            'WHERE station IN (SELECT unnest(?)) AND "time" >= make_timestamp(?) AND "time" < make_timestamp(?) '
+            f'AND ({some}) ORDER BY station, "time"',
+            [list(stations), start * 1000, stop * 1000],
+            lambda answer: answer.fetchnumpy(),
+        )
+        where = np.ma.getdata(found.pop("station"))
+        at = np.ma.getdata(found.pop("time"))
+        fields = {name: _absent(column) for name, column in found.items()}
+        edges = [*np.flatnonzero(np.append(True, where[1:] != where[:-1])), len(where)] if len(where) else [0]
+        tables = {}
+        for begin, end in pairwise(edges):
+            mine = {name: column[begin:end] for name, column in fields.items() if _any(column[begin:end])}
+            tables[str(where[begin])] = Table(at=at[begin:end], fields=mine)
+        return tables
 
     def readings(self, series: Series, every_ms: int | None = None, limit: int = 100_000) -> list[ReadingRow]:
         """Give samples, or buckets; nothing for a series that is not known."""
@@ -192,9 +235,12 @@ class DuckStore:
         self._db.close()
 
     def _ask(self, sql: str, parameters: list[Any]) -> list[Any]:
+        return self._asked(sql, parameters, lambda answer: list(answer.fetchall()))
+
+    def _asked(self, sql: str, parameters: list[Any], take: Callable[[Any], T]) -> T:
         try:
             with self._queries.cursor() as cursor:
-                return list(cursor.execute(sql, parameters).fetchall())
+                return take(cursor.execute(sql, parameters))
         except duckdb.Error as error:
             raise StoreError(f"{self._path} did not answer: {error}") from error
 
@@ -206,5 +252,16 @@ def _checked(name: str) -> str:
     return name
 
 
-def _utc(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _absent(column: Any) -> Any:
+    """A column as DuckDB gives it, with NaN or None where it has no value."""
+    if column.dtype.kind == "O":
+        return np.where(np.ma.getmaskarray(column), np.array(None), np.ma.getdata(column))
+    return np.ma.filled(column.astype(np.float64), np.nan)
+
+
+def _any(column: Any) -> bool:
+    return bool((column != None).any() if column.dtype.kind == "O" else not np.isnan(column).all())  # noqa: E711

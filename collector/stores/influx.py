@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from influxdb_client.client.write_api import SYNCHRONOUS
 from urllib3.exceptions import HTTPError
 
 from collector.points import NAMING, PLATES, Frame
-from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, buckets
+from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table, buckets
 from collector.stores.lines import lines
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
@@ -78,6 +78,38 @@ class Influx2Store:
         rows = (sample(_ms(r["_time"]), r.get(q), r.get(f"{q}_flag"), r.get(f"{q}_status")) for r in found)
         return list(rows) if every_ms is None else buckets(rows, every_ms)[:limit]
 
+    def tables(
+        self,
+        measurement: str,
+        stations: Collection[str],
+        *,
+        start: int,
+        stop: int,
+        names: Collection[str] | None = None,
+    ) -> dict[str, Table]:
+        """Give points by column."""
+        which = " or ".join(f'r.station == "{station}"' for station in stations if PLAIN.fullmatch(station))
+        fields = None if names is None else " or ".join(f'r._field == "{name}"' for name in names)
+        if not which or fields == "" or not PLAIN.fullmatch(measurement):
+            return {}
+        found = self._ask(
+            _range(start, stop)
+            + f'|> filter(fn: (r) => r._measurement == "{measurement}" and ({which}))'
+            + (f"|> filter(fn: (r) => {fields}) " if fields else "")
+            + '|> pivot(rowKey: ["_time", "station"], columnKey: ["_field"], valueColumn: "_value") '
+            + '|> group(columns: ["station"]) |> sort(columns: ["_time"])'
+        )
+        return tables_of((r["station"], _ms(r["_time"]), r) for r in found)
+
+    def erase(self, measurement: str, station: str, times: Collection[int]) -> None:
+        """Delete points."""
+        delete = self._client.delete_api().delete
+        if PLAIN.fullmatch(station):
+            for at in times:
+                start, stop = (datetime.fromtimestamp(ms / 1000, UTC) for ms in (at, at + 1))
+                which = f'_measurement="{measurement}" AND station="{station}"'
+                self._say(partial(delete, start, stop, which, self._bucket, self._org))
+
     def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
         media = " or ".join(f'r._measurement == "{medium}"' for medium in MEDIA)
@@ -95,13 +127,28 @@ class Influx2Store:
                 rows.append(latest_row(medium, where, site, quantity, row))
         return newest(rows)
 
+    def counts(self, measurement: str, start: int, stop: int) -> dict[str, int]:
+        """How many values each field of a measurement has from `start` to before `stop` (ms), plates included."""
+        total: dict[str, int] = {}
+        for bucket in places(measurement, self._bucket, self._plates_bucket):
+            found = self._ask(
+                _range(start, stop) + f'|> filter(fn: (r) => r._measurement == "{measurement}") '
+                # values of different types cannot stand in one column, so they are counted by series
+                "|> count()",
+                bucket,
+            )
+            for row in found:
+                total[row["_field"]] = total.get(row["_field"], 0) + row["_value"]
+        return total
+
     def close(self) -> None:
         """Close the connections."""
         self._writes.close()
         self._client.close()
 
-    def _ask(self, flux: str) -> Iterator[dict[str, Any]]:
-        tables = self._say(lambda: self._client.query_api().query(f'from(bucket: "{self._bucket}") {flux}', self._org))
+    def _ask(self, flux: str, bucket: str = "") -> Iterator[dict[str, Any]]:
+        asked = f'from(bucket: "{bucket or self._bucket}") {flux}'
+        tables = self._say(lambda: self._client.query_api().query(asked, self._org))
         return (record.values for table in tables for record in table.records)
 
     def _say(self, request: Callable[[], T], body: bytes = b"") -> T:
@@ -137,6 +184,24 @@ def sample(at: int, value: float | None, flag: int | None, status: int | None) -
         status=int(status or 0),
         n=int(value is not None),
     )
+
+
+NO_FIELDS = frozenset({"result", "table", "measurement", "station", "site", "time"})
+"""Columns of an answer that are no fields of a point, beside those that begin with `_`."""
+
+
+def tables_of(points: Iterable[tuple[str, int, Mapping[str, Any]]]) -> dict[str, Table]:
+    """Points in order of time (station, time, columns of the answer) as tables."""
+    by_station: dict[str, tuple[list[int], dict[str, list[Any]]]] = {}
+    for station, at, row in points:
+        times, columns = by_station.setdefault(station, ([], {}))
+        for name in row.keys() - columns.keys():
+            if name not in NO_FIELDS and not name.startswith("_"):
+                columns[name] = [None] * len(times)
+        times.append(at)
+        for name, column in columns.items():
+            column.append(row.get(name))
+    return {station: Table.of(times, columns) for station, (times, columns) in by_station.items()}
 
 
 def latest_row(measurement: str, station: str, site: str, quantity: str, row: ReadingRow) -> LatestRow:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,8 +12,8 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from collector.points import Frame
-from collector.stores import LatestRow, ReadingRow, Series, StoreError, buckets
-from collector.stores.influx import PLAIN, TIMEOUT_S, latest_row, newest, places, refusal, requests, sample
+from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
+from collector.stores.influx import PLAIN, TIMEOUT_S, latest_row, newest, places, refusal, requests, sample, tables_of
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 _MISSING = "database not found"
@@ -66,6 +66,32 @@ class Influx1Store:
         rows = (sample(r["time"], r[q], r[f"{q}_flag"], r[f"{q}_status"]) for r in found)
         return list(rows) if every_ms is None else buckets(rows, every_ms)[:limit]
 
+    def tables(
+        self,
+        measurement: str,
+        stations: Collection[str],
+        *,
+        start: int,
+        stop: int,
+        names: Collection[str] | None = None,
+    ) -> dict[str, Table]:
+        """Give points by column."""
+        which = " OR ".join(f"station = '{station}'" for station in stations if PLAIN.fullmatch(station))
+        if not which or names == [] or not PLAIN.fullmatch(measurement):
+            return {}
+        fields = "*::field" if names is None else ", ".join(f'"{name}"' for name in names)
+        (found,) = self._ask(
+            f'SELECT {fields} FROM "{measurement}" WHERE ({which}) AND time >= {start:d}ms AND time < {stop:d}ms '
+            "GROUP BY station ORDER BY time"
+        )
+        return tables_of((r["station"], r.pop("time"), r) for r in found)
+
+    def erase(self, measurement: str, station: str, times: Collection[int]) -> None:
+        """Delete points."""
+        if times and PLAIN.fullmatch(station):
+            this = f"DELETE FROM \"{measurement}\" WHERE station = '{station}' AND time = "
+            self._ask("; ".join(f"{this}{at:d}ms" for at in times))
+
     def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
         series = [(medium, name) for medium, name in self._fields() if name in BY_NAME and medium in MEDIA]
@@ -85,6 +111,20 @@ class Influx1Store:
                 for r in rows
             ]
         )
+
+    def counts(self, measurement: str, start: int, stop: int) -> dict[str, int]:
+        """How many values each field of a measurement has from `start` to before `stop` (ms), plates included."""
+        total: dict[str, int] = {}
+        for database in places(measurement, self._database, self._plates_database):
+            (found,) = self._ask(
+                f'SELECT count(*) FROM "{measurement}" WHERE time >= {start:d}ms AND time < {stop:d}ms', database
+            )
+            for row in found:
+                for name, count in row.items():
+                    if name.startswith("count_"):
+                        field = name.removeprefix("count_")
+                        total[field] = total.get(field, 0) + (count or 0)
+        return total
 
     def close(self) -> None:
         """Close the connections."""
