@@ -16,7 +16,7 @@ from collector.settings import SettingsError, listed, load, read
 from collector.standards import commands as standards_commands
 from collector.standards.table import read_limits, zone_mistakes
 from collector.state import fleet, password_file
-from collector.stores import StoreError
+from collector.stores import StoreError, copy_command
 from edge_agent.contract.device import COLLECTOR
 from edge_agent.contract.fleet import read_fleet
 from edge_agent.contract.strict import meant
@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     client.add_commands(commands)
     standards_commands.add_commands(commands)
+    copy_command.add_commands(commands)
 
     options = parser.parse_args(arguments)
     try:

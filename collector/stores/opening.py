@@ -7,13 +7,16 @@ from pathlib import Path
 from collector.settings import DuckDbSettings, Influx1Settings, Influx2Settings, secret
 from collector.stores import Store
 
+FILE = "timeseries.duckdb"
+"""The embedded store, in the state folder."""
+
 
 def open_store(settings: DuckDbSettings | Influx2Settings | Influx1Settings, state: Path) -> Store:
     """Open the store; the library of each is loaded only where it is used."""
     if isinstance(settings, DuckDbSettings):
         from collector.stores.duckdb import DuckStore
 
-        return DuckStore(state / "timeseries.duckdb")
+        return DuckStore(state / FILE)
     if isinstance(settings, Influx2Settings):
         from collector.stores.influx import Influx2Store
 
