@@ -21,12 +21,13 @@ Framing contract. `find(buffer)` gets every byte that is not used yet and return
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import NamedTuple
 
 import msgspec
 
 from edge_agent.contract.events import Status
+from edge_agent.contract.quantities import BY_NAME, conversion
 from edge_agent.errors import FrameError
 
 Find = Callable[[bytes], tuple[int, bytes | None]]
@@ -42,6 +43,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     send: bytes = b""
     slack: int = 0
     """Bytes before the frame that are not noise: a stream is joined in the middle of a frame."""
+    wait_s: float = 0
+    """Seconds that the sensor said it will need, beyond the line's time limit."""
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +79,29 @@ def measured(quantity: str, value: float, *, low: float, high: float, status: St
     if math.isfinite(value) and low <= value <= high:
         return Value(quantity, value, status)
     return Value(quantity, None, Status.FAULT)
+
+
+def lacking(values: Iterable[Value]) -> str:
+    """Complain of the values that are none; empty where every value is there."""
+    none = [value.quantity for value in values if value.value is None]
+    return f"gives no valid {', '.join(none)}" if none else ""
+
+
+BEYOND, TINY = 1e12, 1e-30
+"""No instrument means a larger number, nor a smaller one that is not 0: its bytes stand in another order than we think,
+or the number is none at all."""
+
+
+def converted(quantity: str, number: float, unit: str = "", status: Status = Status.MEASURING) -> Value:
+    """Give a number that stands in `unit` (empty: the quantity's own) in the quantity's own unit.
+
+    None, and FAULT, where it is no number that an instrument can mean. Raises KeyError for a unit that the quantity
+    cannot be given in.
+    """
+    factor, offset = conversion(quantity, unit or BY_NAME[quantity].unit)
+    if not math.isfinite(number) or abs(number) > BEYOND or 0 < abs(number) < TINY:
+        return Value(quantity, None, Status.FAULT)
+    return Value(quantity, number * factor + offset, status)
 
 
 def take(buffer: bytearray, find: Find) -> tuple[int, bytes | None]:
