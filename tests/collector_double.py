@@ -72,9 +72,9 @@ class CollectorDouble:
         """Say that a pack is stored."""
         self.say(msgspec.msgpack.encode(Stored(outbox=pack.outbox, runs=pack.runs)))
 
-    def say(self, payload: bytes) -> None:
-        """Send the box anything where it expects a receipt."""
-        self._client.publish(self._down, payload, qos=0)
+    def say(self, payload: bytes, topic: str | None = None) -> None:
+        """Send the box anything, where it expects a receipt unless a topic is given."""
+        self._client.publish(topic or self._down, payload, qos=0)
 
     def heard(self, *kinds: str) -> list[int]:
         """The numbers that came, in order, of some kinds or of all."""

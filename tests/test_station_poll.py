@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -59,9 +60,9 @@ class Watched:
 
 
 @asynccontextmanager
-async def polling(settings: StationSettings, now: Now = now_ms) -> AsyncIterator[Watched]:
+async def polling(settings: StationSettings, now: Now = now_ms, **options: Any) -> AsyncIterator[Watched]:
     watched = Watched(settings)
-    task = asyncio.ensure_future(run(settings, watched.emit, watched.health, now))
+    task = asyncio.ensure_future(run(settings, watched.emit, watched.health, now, **options))
     try:
         yield watched
     finally:
