@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge_agent import __version__, calibration_commands, config_commands, outbox_commands
+from edge_agent import __version__, calibration_commands, config_commands, outbox_commands, sensor_commands
 from edge_agent.camera import read_plates
 from edge_agent.config import load
 from edge_agent.errors import EXIT_CONFIG, ConfigError, ModelError
@@ -36,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
     show = commands.add_parser("show", help="print the merged configuration of one box")
     config_commands.add_show_arguments(show)
     show.set_defaults(run=config_commands.run_show)
+
+    sensors = commands.add_parser("sensors", help="find, read and record the sensors on a line")
+    sensor_commands.add_arguments(sensors)
+    sensors.set_defaults(run=sensor_commands.run)
 
     outbox = commands.add_parser("outbox", help="look into a box's outbox")
     outbox_commands.add_arguments(outbox)

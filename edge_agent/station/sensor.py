@@ -89,6 +89,9 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     modbus: ClassVar[bool] = False
     """Whether it is a Modbus slave: `recognise` is called for the addresses that answer (and for `address` as the
     factory sets it, even if that keeps silent)."""
+    shy: ClassVar[bool] = False
+    """Whether such a slave keeps silent when asked for a register that it does not have: then `recognise` is called for
+    every address, at the first of `speeds`."""
 
     @property
     def gives(self) -> tuple[str, ...]:

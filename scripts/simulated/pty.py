@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Self
 class SimulatedLine:
     """One end of a pseudo-terminal; the other is `path`, a link that stays the same when the line is plugged in anew.
 
-    `hears` is called with the bytes that come from the other end.
+    `hears` is called with the bytes that come from the other end. With a `baud`, bytes come through unharmed only while
+    the other end is set to that rate (a pseudo-terminal knows the rate; parity and stop bits it forgets).
     """
 
-    def __init__(self, path: Path, hears: Callable[[bytes], None] = lambda _: None) -> None:
+    def __init__(self, path: Path, hears: Callable[[bytes], None] = lambda _: None, baud: int | None = None) -> None:
         self.path = path
         self.hears = hears
+        self.baud = baud
         self.noise = b""
         """Put before everything that is said."""
         self.corrupt = False
@@ -66,7 +69,7 @@ class SimulatedLine:
         if self.corrupt and len(data) > 1:
             data = data[:-2] + bytes((data[-2] ^ 0xFF,)) + data[-1:]
         try:
-            os.write(self._own, self.noise + data)
+            os.write(self._own, self._through(self.noise + data))
         except BlockingIOError:
             return
 
@@ -78,4 +81,14 @@ class SimulatedLine:
         except OSError:
             return
         if data:
-            self.hears(data)
+            self.hears(self._through(data))
+
+    def _through(self, data: bytes) -> bytes:
+        """What is left of bytes at the other end's baud rate."""
+        if (
+            self.baud is None
+            or self._other is None
+            or termios.tcgetattr(self._other)[4] == getattr(termios, f"B{self.baud}")
+        ):
+            return data
+        return bytes(byte << 3 & 0xFF | 0x81 for byte in data[::2])
