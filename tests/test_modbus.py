@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from edge_agent.errors import FrameError
 from edge_agent.station.conversation import take
-from edge_agent.station.drivers.modbus import Register
 from edge_agent.station.modbus import RefusedError, Request
+from edge_agent.station.register_map import Register
 
 ANSWER = bytes.fromhex("01 03 0a 00 00 dc 41 85 eb 01 41 00 00 12 d1")
 TCP_ANSWER = bytes.fromhex("00 07 00 00 00 07 01 03 04 41 dc 00 00")

@@ -10,7 +10,7 @@ over tcp                 where it is not a serial line
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -41,6 +41,17 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sent(self) -> list[bytes]:
         return [data for direction, data in self.lines if direction == ">"]
+
+    @property
+    def replies(self) -> list[bytes]:
+        """What is heard before anything is sent, and after each thing that is sent."""
+        found = [b""]
+        for direction, data in self.lines:
+            if direction == ">":
+                found.append(b"")
+            else:
+                found[-1] += data
+        return found
 
 
 def sensor(**options: object) -> Sensor:
@@ -100,5 +111,35 @@ def carry(conversation: Conversation, chunks: Iterable[bytes]) -> tuple[Answer, 
                 step = conversation.throw(FrameError(f"{received} bytes and no frame"))
             else:
                 step = conversation.throw(Silence("no answer"))
+    except StopIteration as end:
+        return end.value, sent
+
+
+def reply(conversation: Conversation, replies: Sequence[bytes]) -> tuple[Answer, list[bytes]]:
+    """Carry a conversation as a line does: what is sent n-th gets `replies[n]`, and what came before is gone then.
+
+    `replies[0]` is there before anything is sent. Gives and raises as `carry` does.
+    """
+    buffer = bytearray(replies[0])
+    sent: list[bytes] = []
+    try:
+        step = next(conversation)
+        while True:
+            if step.send:
+                sent.append(step.send)
+                buffer[:] = replies[len(sent)] if len(sent) < len(replies) else b""
+            if isinstance(step, Pause):
+                buffer.clear()
+                step = conversation.send(b"")
+                continue
+            received = len(buffer)
+            try:
+                _, frame = take(buffer, step.find)
+                if frame is None:
+                    raise FrameError(f"{received} bytes and no frame") if received else Silence("no answer")
+            except (FrameError, Silence) as error:
+                step = conversation.throw(error)
+            else:
+                step = conversation.send(frame)
     except StopIteration as end:
         return end.value, sent

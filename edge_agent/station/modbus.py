@@ -1,4 +1,4 @@
-"""Modbus frames, RTU and TCP, through pymodbus's framers; only reading of registers is spoken. No I/O.
+"""Modbus frames, RTU and TCP, through pymodbus's framers: registers and bits are read, registers are written. No I/O.
 
 RTU, on serial lines; nothing marks where a frame begins:
 
@@ -11,29 +11,41 @@ TCP: no CRC, and seven bytes before the function:
     transaction u16   00 00   bytes that follow u16   unit (address)
 
 We know which slave, function and length we wait for, so an answer is hunted by these three and then believed only if
-pymodbus finds it sound: noise before it, another slave's answer and the echo of some RS-485 adapters are passed over.
+its CRC is right: noise before it, other slaves' answers, the echo of some RS-485 adapters and what another master says
+to others are passed over. If another master asks our slave for as many registers as we do, nobody can tell whose answer
+comes next: then none is believed.
+
+Drivers talk through a `Slave`:  `words = yield from slave.read(128, 32)`.
+
 Source: MODBUS Application Protocol V1.1b3, Messaging on TCP/IP V1.0b; vectors in tests/golden/wire/modbus.txt.
 
-Importing this module costs 1.2 MB of memory (pymodbus loads its data store along with its framers): the driver does it
-when the first poll begins.
+Importing this module costs 1.2 MB of memory (pymodbus loads its data store along with its framers): drivers do it when
+their first poll begins.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Generator, Iterable, Iterator, Sequence
+
 from pymodbus.framer import FramerRTU, FramerSocket
-from pymodbus.pdu import DecodePDU, ExceptionResponse
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from pymodbus.pdu import DecodePDU
 
-from edge_agent.errors import FrameError
-from edge_agent.station.conversation import Ask
+from edge_agent.errors import FrameError, Silence
+from edge_agent.station.conversation import Ask, Pause
+from edge_agent.station.registers import BITS, Block, named
+from edge_agent.station.sensor import LineKind
 
-_REQUESTS = {3: ReadHoldingRegistersRequest, 4: ReadInputRegistersRequest}
-_decoder = DecodePDU(False)
-_rtu = FramerRTU(_decoder)
-_tcp = FramerSocket(_decoder)
+_rtu = FramerRTU(DecodePDU(False))
+_tcp = FramerSocket(DecodePDU(False))
 
 MAX_TCP_LENGTH = 254
 """The largest length field of Modbus TCP."""
+MAX_SILENT = 2
+"""So many questions may stay without an answer before a slave is asked no more in this poll."""
+
+REGISTERS = (3, 4)
+WRITE_ONE, WRITE_SEVERAL = 6, 16
 
 REFUSALS = {
     1: "it does not know this function",
@@ -49,45 +61,74 @@ REFUSALS = {
 
 
 class RefusedError(FrameError):
-    """The slave answered that it will not give these registers."""
+    """The slave answered that it will not do what it was asked for."""
+
+    def __init__(self, what: str, code: int) -> None:
+        super().__init__(f"refuses {what}: code {code}, {REFUSALS.get(code, 'not in the standard')}")
+        self.code = code
 
 
 class Request:
-    """A request for `count` registers and what is to be done with the answer."""
+    """One request and what is to be done with its answer: `count` registers are read, or `values` are written."""
 
-    def __init__(self, *, tcp: bool, slave: int, function: int, address: int, count: int, transaction: int) -> None:
+    def __init__(
+        self, *, tcp: bool, slave: int, function: int, address: int, count: int, transaction: int,
+        values: Sequence[int] = (),
+    ) -> None:  # fmt: skip
         self.tcp, self.slave, self.function, self.count = tcp, slave, function, count
         self.transaction = transaction if tcp else 0
-        self._what = f"function {function}, registers {address} to {address + count - 1}"
-        message = _REQUESTS[function](address=address, count=count, dev_id=slave, transaction_id=self.transaction)
-        self.sent: bytes = (_tcp if tcp else _rtu).buildFrame(message)
+        self._what = f"function {function}, {named(address, count)}"
+        registers = b"".join(value.to_bytes(2, "big") for value in values)
+        if function == WRITE_ONE:
+            body = address.to_bytes(2, "big") + registers
+            self._head = bytes((slave, function)) + body
+        elif function == WRITE_SEVERAL:
+            self._head = bytes((slave, function)) + struct.pack(">HH", address, count)
+            body = struct.pack(">HHB", address, count, len(registers)) + registers
+        else:
+            data = (count + 7) // 8 if function in BITS else 2 * count
+            self._head = bytes((slave, function, data))
+            body = struct.pack(">HH", address, count)
+        reads = function in BITS + REGISTERS
+        self._size = 5 + self._head[2] if reads else 8
+        self._foreign = bytes((slave, function)) if reads else b""
+        pdu = bytes((function,)) + body
+        self.sent: bytes = (_tcp if tcp else _rtu).encode(pdu, slave, self.transaction)
 
     def ask(self) -> Ask:
         """What a conversation yields."""
         return Ask(send=self.sent, find=self.find_tcp if self.tcp else self.find_rtu)
 
     def find_rtu(self, buffer: bytes) -> tuple[int, bytes | None]:
-        """Find the answer or refusal among RTU bytes; see `conversation.py`."""
+        """Find the answer or refusal among RTU bytes; see `conversation.py`.
+
+        Raises FrameError where another master asks the same slave for as much, so that its answer would look like ours.
+        """
         undecided = len(buffer)
         for start in range(len(buffer)):
-            size = self._rtu_size(buffer[start : start + 3])
-            if not size:
-                continue
-            frame = buffer[start : start + size]
-            if len(frame) < size:  # a later start may still be the real one
-                undecided = min(undecided, start)
-            elif _rtu.decode(frame)[3]:
-                return start + size, frame
+            for size in self._sizes(buffer[start : start + len(self._head)]):
+                frame = buffer[start : start + size]
+                if len(frame) < size:  # a later start may still be the real one
+                    undecided = min(undecided, start)
+                elif _sound(frame):
+                    if not self._is_request(frame):
+                        return start + size, frame
+                    if frame != self.sent and frame[4:6] == self.sent[4:6]:
+                        raise FrameError(f"another master asks address {self.slave} too: {frame.hex(' ')}")
         return undecided, None
 
-    def _rtu_size(self, head: bytes) -> int:
-        """Size of the frame that begins so, if it may be the answer; 0 if it cannot."""
-        answer = bytes((self.slave, self.function, 2 * self.count))
-        if answer.startswith(head):
-            return 5 + 2 * self.count
+    def _is_request(self, frame: bytes) -> bool:
+        answers = len(frame) == self._size and frame.startswith(self._head)
+        return bool(self._foreign) and len(frame) == len(self.sent) and frame[1] == self.function and not answers
+
+    def _sizes(self, head: bytes) -> Iterator[int]:
+        """Sizes of the frames that may begin so: the answer, a refusal, another master's request."""
+        if self._head.startswith(head):
+            yield self._size
         if bytes((self.slave, self.function | 0x80)).startswith(head[:2]):
-            return 5
-        return 0
+            yield 5
+        if self._foreign and self._foreign.startswith(head[:2]):
+            yield len(self.sent)
 
     def find_tcp(self, buffer: bytes) -> tuple[int, bytes | None]:
         """Find the answer or refusal among TCP bytes; FrameError where the stream cannot be understood any more."""
@@ -104,15 +145,79 @@ class Request:
         return size, buffer[:size]
 
     def registers(self, frame: bytes) -> list[int]:
-        """The registers of an answer that `find` gave.
+        """What an answer that `find` gave holds: registers, or one 0 or 1 for each bit; nothing after a write.
 
-        Raises RefusedError for a refusal, FrameError for any other count than was asked for.
+        Raises RefusedError for a refusal, FrameError for anything else than was asked for.
         """
-        pdu = (_tcp if self.tcp else _rtu).decode(frame)[3]
-        answer = _decoder.decode(pdu)
-        if isinstance(answer, ExceptionResponse):
-            code = answer.exception_code
-            raise RefusedError(f"refuses {self._what}: code {code}, {REFUSALS.get(code, 'not in the standard')}")
-        if answer is None or len(answer.registers) != self.count:
+        pdu = frame[7:] if self.tcp else frame[1:-2]
+        if pdu[0] & 0x80:
+            raise RefusedError(self._what, pdu[1])
+        if pdu[: len(self._head) - 1] != self._head[1:] or len(pdu) != self._size - 3:
             raise FrameError(f"{self._what}: asked for {self.count} registers, got {pdu.hex(' ')}")
-        return list(answer.registers)
+        if self.function in BITS:
+            return [pdu[2 + i // 8] >> i % 8 & 1 for i in range(self.count)]
+        if self.function in REGISTERS:
+            return list(struct.unpack(f">{self.count}H", pdu[2:]))
+        return []
+
+
+class Slave:
+    """One slave in a conversation, on a line of either kind."""
+
+    def __init__(self, kind: LineKind, address: int) -> None:
+        self._tcp, self._address = kind == "tcp", address
+        self._asked = 0
+
+    def read(self, address: int, count: int, function: int = 3) -> Generator[Ask, bytes, list[int]]:
+        """Read registers (functions 3 and 4) or bits (1 and 2). Raises RefusedError."""
+        return (yield from self._exchange(function, address, count, ()))
+
+    def write(self, address: int, values: Sequence[int], function: int = WRITE_SEVERAL) -> Generator[Ask, bytes, None]:
+        """Write registers: several (function 16) or one (6). Raises RefusedError."""
+        yield from self._exchange(function, address, len(values), values)
+
+    def read_all(self, blocks: Iterable[Block]) -> Generator[Ask, bytes, list[list[int] | FrameError | Silence]]:
+        """Read several blocks; those that are refused, or stay without an answer, come as the error that says so.
+
+        Raises Silence where nothing answered at all.
+        """
+        found: list[list[int] | FrameError | Silence] = []
+        silent: list[Silence] = []
+        for block in blocks:
+            if len(silent) == MAX_SILENT:
+                found.append(Silence(f"was not asked for {block} any more"))
+                continue
+            try:
+                found.append((yield from self.read(block.address, block.count, block.function)))
+            except RefusedError as refusal:
+                found.append(refusal)
+            except Silence as silence:
+                silent.append(silence)
+                found.append(Silence(f"does not answer to {block}"))
+                if len(silent) == len(found) == MAX_SILENT:
+                    raise
+        if silent and len(silent) == len(found):
+            raise silent[0]
+        return found
+
+    def say(self, block: Block, seconds: float) -> Pause:
+        """Ask for registers for the sake of asking, as to wake it: whatever it answers in `seconds` is dropped."""
+        return Pause(send=self._request(block.function, block.address, block.count, ()).sent, seconds=seconds)
+
+    def _exchange(
+        self, function: int, address: int, count: int, values: Sequence[int]
+    ) -> Generator[Ask, bytes, list[int]]:
+        request = self._request(function, address, count, values)
+        frame = yield request.ask()
+        return request.registers(frame)
+
+    def _request(self, function: int, address: int, count: int, values: Sequence[int]) -> Request:
+        self._asked += 1
+        return Request(
+            tcp=self._tcp, slave=self._address, function=function, address=address, count=count,
+            transaction=self._asked, values=values,
+        )  # fmt: skip
+
+
+def _sound(frame: bytes) -> bool:
+    return bool(_rtu.check_CRC(frame[:-2], int.from_bytes(frame[-2:], "big")))

@@ -2,9 +2,15 @@
 
     C,0 CR    stop sending by itself     -> *OK CR
     R CR      one reading (up to 0.9 s)  -> 7.012 CR *OK CR        several values: 413,207,0.20 CR
+    T,28.5 CR temperature of the water   -> *OK CR                 where `temperature` is given, since EZO circuits that
+                                                                   have none of their own reckon with 25 °C
+    Sleep CR  sleep until the next byte  -> *SL CR                 with `sleep: true`, after each reading
     I CR      what it is                 -> ?I,pH,2.14 CR *OK CR   only `sensors scan` asks this
 
     *OK done   *ER not understood   *OV *UV supply too high, too low   *RS reset   *RE ready   *SL asleep   *WA awake
+
+`T,` is forgotten without power, so it is sent at every poll. A circuit that sleeps loses the command that wakes it: a
+lone CR goes before, and half a second.
 
 As it comes from the factory the circuit sends a value every second, and a line that is joined in its middle reads
 `7.012` as `12`. So each poll begins with `C,0`: what comes before its `*OK` is dropped, and only then is `R` sent.
@@ -17,16 +23,17 @@ EZO data sheets and its sample code; see tests/golden/wire/atlas_ezo.txt.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Annotated, Literal
 
 import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
-from edge_agent.station.conversation import Answer, Ask, Conversation, Value, measured
+from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value, measured
 from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
 
+WAKE_S = 0.5
 MAX_LINE = 64
 MAX_LINES = 8
 """So many lines may stand between a command and its answer."""
@@ -90,12 +97,35 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
         ),
     ]
 
+    temperature: (
+        Annotated[
+            float,
+            msgspec.Meta(
+                ge=0, le=60, description="°C of the water that pH, conductivity or oxygen is compensated for."
+            ),
+        ]
+        | None
+    ) = None
+    sleep: Annotated[bool, msgspec.Meta(description="Let the circuit sleep between polls, to save power.")] = False
+
     @property
     def gives(self) -> tuple[str, ...]:
         return self.values
 
     def poll(self, kind: LineKind) -> Conversation:
-        send = b"C,0\r"
+        if self.sleep:
+            yield Pause(send=b"\r", seconds=WAKE_S)
+        yield from self._order("C,0")
+        if self.temperature is not None:
+            yield from self._order(f"T,{self.temperature:.1f}")
+        answer = yield from self._read()
+        if self.sleep:
+            yield Pause(send=b"Sleep\r", seconds=WAKE_S)
+        return answer
+
+    def _order(self, command: str) -> Generator[Ask, bytes, None]:
+        """Send a command and drop everything up to its *OK; FrameError where it is not understood."""
+        send = command.encode() + b"\r"
         for heard in range(MAX_LINES):
             try:
                 text = yield Ask(send=send, find=line, slack=MAX_LINE)
@@ -104,11 +134,13 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
                     break
                 raise
             if text.endswith(b"*OK\r"):
-                return (yield from self._read())
+                return
+            if text.endswith(b"*ER\r") and not command.startswith("C"):  # the end of a line from before, after C,0
+                raise FrameError(f"the circuit did not understand {command} (*ER)")
             send = b""
-        raise FrameError("no *OK to C,0; are response codes off? Send *OK,1")
+        raise FrameError(f"no *OK to {command}; are response codes off? Send *OK,1")
 
-    def _read(self) -> Conversation:
+    def _read(self) -> Generator[Ask, bytes, Answer]:
         send = b"R\r"
         for _ in range(MAX_LINES):
             text = yield Ask(send=send, find=line)
@@ -152,6 +184,8 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
         return None
 
     def mistakes(self) -> Iterator[Mistake]:
+        if self.temperature is not None and self.values[0] in ("orp", "water_temperature"):
+            yield ("temperature",), f"{self.values[0]} is not compensated for temperature", "leave it out"
         for i, quantity in enumerate(self.values):
             if quantity in self.values[:i]:
                 yield ("values", i), f"{quantity} is given twice", "name each value of the answer once, in its order"

@@ -9,132 +9,53 @@
           ph:               {function: 3, address: 0, type: uint16, scale: 0.01}
           conductivity:     {function: 3, address: 1, type: float32, unit: mS/cm}
           dissolved_oxygen: {function: 3, address: 3, type: float32, word_order: little, byte_order: little}
+          turbidity:        {function: 4, address: 9, type: uint16, mask: 0x0FFF, missing: [4095]}
         status: {function: 3, address: 100, measuring: [0], calibrating: [1, 2]}      # anything else is a fault
+        before:                                                                       # where it must be told to measure
+          - {function: 6, address: 1, values: [15], wait_s: 2}
 
 Addresses are those on the wire, from 0 (a manual's "40001" is function 3, address 0; "30001" function 4, address 0).
-A value of several registers, in the words of the manuals:
+Types and orders of bytes: `station/registers.py`. A value is raw * scale + offset in `unit`, then converted to the
+quantity's own unit.
 
-    type      big words, big bytes   little words, big bytes    little words, little bytes
-    float32   41 DC | 00 00          00 00 | 41 DC              00 00 | DC 41     all are 27.5
-              (ABCD)                 (CDAB: YSI, Hamilton)      (DCBA: Yosemitech)
+Registers that touch are read in one request of at most `max_registers`; a gap is never read across, since many
+instruments refuse registers that they do not have. Where such a request is refused or not answered, its values are
+asked for one by one: one wrong address costs no other value, and the complaint names it.
 
-A value is raw * scale + offset in `unit`, then converted to the quantity's own unit. Registers that touch are read
-in one request of at most `max_registers`; a gap is never read across, since many instruments refuse registers that
-they do not have. Frames: `station/modbus.py`; golden bytes: tests/golden/wire/modbus.txt.
+Never believed: what is no number, `missing`, and numbers so large or so small that the order of their bytes must be
+another one. A value far outside of what its quantity can be on the island is kept, status fault.
+
+Frames: `station/modbus.py`; golden bytes: tests/golden/wire/modbus.txt.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-import struct
-from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Generator, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import msgspec
 
 from edge_agent.contract.events import Status
-from edge_agent.contract.quantities import BY_NAME, conversion, units_for
+from edge_agent.contract.quantities import BY_NAME, units_for
 from edge_agent.contract.strict import meant
-from edge_agent.station.conversation import Answer, Conversation, Value
+from edge_agent.errors import FrameError, Silence
+from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value
+from edge_agent.station.register_map import Register, StatusRegister, Write
+from edge_agent.station.registers import Block, joined
 from edge_agent.station.sensor import LineKind, Mistake, Sensor, Speed
 
-TYPES: dict[str, tuple[str, int]] = {
-    "int16": (">h", 1),
-    "uint16": (">H", 1),
-    "int32": (">i", 2),
-    "uint32": (">I", 2),
-    "float32": (">f", 2),
-    "float64": (">d", 4),
-}
-"""Type: how struct reads it once its bytes are in order, how many registers it takes."""
-
-BEYOND = 1e12
-"""No instrument means a larger value; it is a register that holds something else."""
-
-Function = Annotated[Literal[3, 4], msgspec.Meta(description="3 reads holding registers, 4 input registers.")]
-Address = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="Register on the wire, from 0.")]
-Order = Literal["big", "little"]
-Codes = Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=65_535)], ...], msgspec.Meta(max_length=64)]
+if TYPE_CHECKING:
+    from edge_agent.station.modbus import Slave
 
 
-class StatusRegister(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A register that says what the instrument is doing; a value in neither list is a fault."""
-
-    function: Function = 3
-    address: Address
-    mask: Annotated[int, msgspec.Meta(ge=1, le=65_535, description="Bits that count; the others are cleared.")] = 65_535
-    measuring: Annotated[Codes, msgspec.Meta(description="Register values that mean: measuring.")] = (0,)
-    calibrating: Annotated[Codes, msgspec.Meta(description="Register values that mean: calibrating or cleaning.")] = ()
-
-    def status(self, register: int) -> Status:
-        """What the register's value means."""
-        code = register & self.mask
-        if code in self.measuring:
-            return Status.MEASURING
-        return Status.CALIBRATING if code in self.calibrating else Status.FAULT
-
-
-class Register(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where a quantity stands and how it is read."""
-
-    function: Function = 3
-    address: Address
-    type: Literal["int16", "uint16", "int32", "uint32", "float32", "float64"] = "uint16"
-    word_order: Annotated[
-        Order, msgspec.Meta(description="Which register comes first: the high one (big) or the low.")
-    ] = "big"
-    byte_order: Annotated[
-        Order, msgspec.Meta(description="Order of the two bytes in a register; big is the standard.")
-    ] = "big"
-    scale: Annotated[float, msgspec.Meta(description="What one raw count is worth, in `unit`.")] = 1.0
-    offset: Annotated[float, msgspec.Meta(description="Added after scaling, in `unit`.")] = 0.0
-    unit: Annotated[str, msgspec.Meta(description="Unit of the scaled value; empty: the quantity's own.")] = ""
-    missing: Annotated[
-        tuple[float, ...],
-        msgspec.Meta(
-            max_length=16, description="Raw values by which the instrument says that it has none, such as -9999."
-        ),
-    ] = ()
-    status: Annotated[
-        StatusRegister | None, msgspec.Meta(description="Status of this value alone; else the sensor's `status`.")
-    ] = None
-
-    @property
-    def width(self) -> int:
-        """Registers that the value takes."""
-        return TYPES[self.type][1]
-
-    def raw(self, registers: list[int]) -> float:
-        """Read the value from its own registers; may be NaN."""
-        words = registers if self.word_order == "big" else registers[::-1]
-        data = b"".join(word.to_bytes(2, self.byte_order) for word in words)
-        return float(struct.unpack(TYPES[self.type][0], data)[0])
-
-    def value(self, quantity: str, registers: list[int], status: Status) -> Value:
-        """Give the value in the quantity's own unit; none, and FAULT, where the registers hold no number."""
-        raw = self.raw(registers)
-        if not math.isfinite(raw) or raw in self.missing:
-            return Value(quantity, None, Status.FAULT)
-        factor, offset = conversion(quantity, self.unit or BY_NAME[quantity].unit)
-        value = (raw * self.scale + self.offset) * factor + offset
-        if not abs(value) <= BEYOND:
-            return Value(quantity, None, Status.FAULT)
-        return Value(quantity, value, status)
-
-
-class Block(msgspec.Struct, frozen=True, kw_only=True):
-    """Registers that one request reads."""
-
-    function: int
-    address: int
-    count: int
-
-
-class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
+class Modbus(Sensor, frozen=True, kw_only=True, dict=True, tag="modbus"):
     """Any Modbus instrument, RTU or TCP by the kind of its line."""
 
     address: Annotated[
-        int, msgspec.Meta(ge=0, le=247, description="Slave address (unit); on TCP often 1, sometimes 0 or 255.")
+        int, msgspec.Meta(ge=0, le=247, description="Slave address (unit); on TCP often 1, sometimes 0.")
     ] = 1
     registers: Annotated[
         dict[str, Register], msgspec.Meta(min_length=1, max_length=64, description="Quantity: where it stands.")
@@ -142,6 +63,13 @@ class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
     status: Annotated[
         StatusRegister | None, msgspec.Meta(description="A register that says what the instrument is doing.")
     ] = None
+    before: Annotated[
+        tuple[Write, ...], msgspec.Meta(max_length=8, description="What is written before the values are read.")
+    ] = ()
+    wake: Annotated[
+        bool, msgspec.Meta(description="It sleeps and does not answer what wakes it: read once for that, then wait.")
+    ] = False
+    wake_s: Annotated[float, msgspec.Meta(ge=0, le=60, description="Seconds that it needs to wake.")] = 2.0
     max_registers: Annotated[
         int, msgspec.Meta(ge=4, le=125, description="How many registers the instrument gives in one answer.")
     ] = 125
@@ -158,48 +86,86 @@ class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
     def gives(self) -> tuple[str, ...]:
         return tuple(self.registers)
 
+    @cached_property
+    def _polls(self) -> Iterator[int]:
+        return itertools.count()
+
     def poll(self, kind: LineKind) -> Conversation:
-        from edge_agent.station.modbus import RefusedError, Request
+        from edge_agent.station.modbus import Slave
 
-        known: dict[tuple[int, int], int] = {}
-        refusals = []
-        for transaction, block in enumerate(self.blocks(), start=1):
-            request = Request(
-                tcp=kind == "tcp",
-                slave=self.address,
-                function=block.function,
-                address=block.address,
-                count=block.count,
-                transaction=transaction,
+        slave = Slave(kind, self.address)
+        nth = next(self._polls)
+        if self.wake:
+            first = next(iter(self.registers.values()))
+            yield slave.say(Block(first.function, first.address, first.width), self.wake_s)
+        for write in self.before:
+            if nth % write.every == 0:
+                yield from slave.write(write.address, write.values, write.function)
+                yield Pause(seconds=write.wait_s)
+        known = yield from self._read(slave)
+        values, complaints = [], []
+        for quantity, register in self.registers.items():
+            value, complaint = self._value(quantity, register, known)
+            values.append(value)
+            if complaint:
+                complaints.append(f"{quantity}: {complaint}")
+        return Answer(values=tuple(values), complaint="; ".join(complaints))
+
+    def _read(self, slave: Slave) -> Generator[Ask, bytes, Known]:
+        """Read every register of the map; what is refused together is asked for one by one."""
+        blocks = self.blocks()
+        known: Known = {}
+        found = dict(zip(blocks, (yield from slave.read_all(blocks)), strict=True))
+        again = []
+        for block, words in found.items():
+            parts = [part for part in self._parts() if _holds(block, part)]
+            if isinstance(words, list):
+                known |= {(block.function, block.address + i): word for i, word in enumerate(words)}
+            elif len(parts) > 1 and _may_be_partly_there(words):
+                again += parts
+            else:
+                known |= {(block.function, block.address + i): words for i in range(block.count)}
+        for part, words in zip(again, (yield from slave.read_all(again)), strict=True):
+            for i in range(part.count):
+                known[part.function, part.address + i] = words[i] if isinstance(words, list) else words
+        return known
+
+    def _value(self, quantity: str, register: Register, known: Known) -> tuple[Value, str]:
+        """What its registers mean, and what is to be said against it."""
+        none = Value(quantity, None, Status.FAULT)
+        words: list[int] = []
+        for i in range(register.width):
+            word = known[register.function, register.address + i]
+            if not isinstance(word, int):
+                return none, str(word)
+            words.append(word)
+        status = Status.MEASURING
+        if source := register.status or self.status:
+            code = known[source.function, source.address]
+            if not isinstance(code, int):  # a value whose status is unknown is not believed
+                return none, f"its status: {code}"
+            status = source.status(code)
+        value = register.value(quantity, words, status)
+        where, said = f"register {register.address}", " ".join(f"{word:04x}" for word in words)
+        if value.value is None:
+            return value, f"{where} holds no number ({said})"
+        if value.status > status:
+            unit = BY_NAME[quantity].unit
+            return (
+                value,
+                f"{where} gives {value.value:.6g} {unit} ({said}); are type, word_order, byte_order, unit right?",
             )
-            frame = yield request.ask()
-            try:
-                words = request.registers(frame)
-            except RefusedError as refusal:  # the other blocks may be there
-                refusals.append(str(refusal))
-                continue
-            for i, word in enumerate(words):
-                known[block.function, block.address + i] = word
-        values = tuple(self._value(quantity, register, known) for quantity, register in self.registers.items())
-        empty = [value.quantity for value in values if value.value is None]
-        complaint = "; ".join(refusals) or (f"gives no number for {', '.join(empty)}" if empty else "")
-        return Answer(values=values, complaint=complaint)
+        return value, ""
 
-    def _value(self, quantity: str, register: Register, known: dict[tuple[int, int], int]) -> Value:
-        source = register.status or self.status
-        try:
-            words = [known[register.function, register.address + i] for i in range(register.width)]
-            status = source.status(known[source.function, source.address]) if source else Status.MEASURING
-        except KeyError:  # refused; a value whose status is unknown is not believed
-            return Value(quantity, None, Status.FAULT)
-        return register.value(quantity, words, status)
+    def _parts(self) -> list[Block]:
+        """What must be read whole: every value, every status."""
+        statuses = [self.status, *(r.status for r in self.registers.values())]
+        parts = {Block(r.function, r.address, r.width) for r in self.registers.values()}
+        return sorted(parts | {Block(s.function, s.address, 1) for s in statuses if s is not None})
 
     def blocks(self) -> list[Block]:
         """The fewest requests that read no register that the file does not name and split no value."""
-        spans = {(r.function, r.address, r.width) for r in self.registers.values()}
-        statuses = [self.status, *(r.status for r in self.registers.values())]
-        spans |= {(s.function, s.address, 1) for s in statuses if s is not None}
-        return list(_joined(sorted(spans), self.max_registers))
+        return list(joined(self._parts(), self.max_registers))
 
     def mistakes(self) -> Iterator[Mistake]:
         for quantity, register in self.registers.items():
@@ -218,23 +184,34 @@ class Modbus(Sensor, frozen=True, kw_only=True, tag="modbus"):
                     f"{register.type} at {register.address} ends beyond 65535",
                     "check the address",
                 )
+            if register.mask is not None and not register.type.startswith("uint"):
+                yield (
+                    (*path, "mask"),
+                    f"{register.type} is not a row of bits",
+                    "give an unsigned type, such as uint16",
+                )
             if register.scale == 0 or not math.isfinite(register.scale):
                 yield (
                     (*path, "scale"),
                     f"a scale of {register.scale} leaves nothing of the value",
                     "give what one count is worth",
                 )
+        for i, write in enumerate(self.before):
+            if write.function == 6 and len(write.values) > 1:
+                yield ("before", i, "function"), "function 6 writes one register alone", "give function: 16"
+            if write.address + len(write.values) > 65_536:
+                yield ("before", i, "address"), "what is written ends beyond 65535", "check the address"
 
 
-def _joined(spans: Iterable[tuple[int, int, int]], most: int) -> Iterator[Block]:
-    function = first = end = -1
-    for next_function, address, width in spans:
-        joins = next_function == function and address <= end
-        if joins and max(end, address + width) - first <= most:
-            end = max(end, address + width)
-            continue
-        if function >= 0:
-            yield Block(function=function, address=first, count=end - first)
-        function, first, end = next_function, address, address + width
-    if function >= 0:
-        yield Block(function=function, address=first, count=end - first)
+Known = dict[tuple[int, int], int | FrameError | Silence]
+"""Function and register: what it holds, or why that is not known."""
+
+
+def _may_be_partly_there(refusal: FrameError | Silence) -> bool:
+    """Whether what was refused together may be given one by one."""
+    return isinstance(refusal, Silence) or getattr(refusal, "code", 0) in (2, 3, 4)
+
+
+def _holds(block: Block, part: Block) -> bool:
+    end = block.address + block.count
+    return block.function == part.function and block.address <= part.address < end
