@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -18,14 +18,18 @@ from pathlib import Path
 from edge_agent.clock import Now, now_ms
 from edge_agent.station.drivers.atlas_ezo import AtlasEzo
 from edge_agent.station.drivers.modbus import Modbus
+from edge_agent.station.drivers.nmea_weather import NmeaWeather
 from edge_agent.station.drivers.pms5003 import Pms5003
 from edge_agent.station.drivers.sds011 import Sds011
+from edge_agent.station.drivers.sps30 import Sps30
+from edge_agent.station.drivers.wxt530 import Wxt530
 from edge_agent.station.sensor import Sensor
 from edge_agent.station.settings import StationSettings, TcpLine, stored_as
 from scripts.simulated import modbus
 from scripts.simulated.day import Day
 from scripts.simulated.pty import SimulatedLine
-from scripts.simulated.sensors import AtlasScientificEzo, Measure, NovaSds011, PlantowerPms5003
+from scripts.simulated.sensors import AtlasScientificEzo, Measure, NovaSds011, PlantowerPms5003, SensirionSps30
+from scripts.simulated.weather import NmeaStation, VaisalaWxt530
 
 Place = str | tuple[str, int]
 """Path of a serial port, or host and port."""
@@ -54,13 +58,13 @@ async def simulate(settings: StationSettings, *, seed: str = "", now: Now = now_
                 if instruments:
                     places[name] = await stack.enter_async_context(modbus.tcp(instruments))
                 continue
-            simulated = await stack.enter_async_context(SimulatedLine(folder / name))
+            simulated = await stack.enter_async_context(SimulatedLine(folder / name, baud=line.baud))
             places[name] = str(simulated.path)
             if instruments:
                 await stack.enter_async_context(modbus.rtu(instruments, simulated, folder, name))
             for key, sensor in wired.items():
-                if (sensor_run := _speaker(sensor, simulated, partial(measure, key, sensor))) is not None:
-                    running.append(tasks.create_task(sensor_run.run(), name=f"simulated {key}"))
+                if (play := _player(sensor, simulated, partial(measure, key, sensor))) is not None:
+                    running.append(tasks.create_task(play(), name=f"simulated {key}"))
         try:
             yield places
         finally:
@@ -68,13 +72,20 @@ async def simulate(settings: StationSettings, *, seed: str = "", now: Now = now_
                 task.cancel()
 
 
-def _speaker(
-    sensor: Sensor, line: SimulatedLine, measure: Measure
-) -> PlantowerPms5003 | NovaSds011 | AtlasScientificEzo | None:
-    if isinstance(sensor, Pms5003):
-        return PlantowerPms5003(line, measure)
-    if isinstance(sensor, Sds011):
-        return NovaSds011(line, measure)
+DUST: dict[type[Sensor], Callable[[SimulatedLine, Measure], PlantowerPms5003 | NovaSds011 | SensirionSps30]] = {
+    Pms5003: PlantowerPms5003,
+    Sds011: NovaSds011,
+    Sps30: SensirionSps30,
+}
+
+
+def _player(sensor: Sensor, line: SimulatedLine, measure: Measure) -> Callable[[], Coroutine[None, None, None]] | None:
+    if (dust := DUST.get(type(sensor))) is not None:
+        return dust(line, measure).run
     if isinstance(sensor, AtlasEzo):
-        return AtlasScientificEzo(line, measure, sensor)
+        return AtlasScientificEzo(line, measure, sensor).run
+    if isinstance(sensor, Wxt530):
+        return VaisalaWxt530(line, measure, sensor).run
+    if isinstance(sensor, NmeaWeather):
+        return NmeaStation(line, measure, sensor).run
     return None

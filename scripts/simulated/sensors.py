@@ -1,4 +1,4 @@
-"""Sensors that speak by themselves or in short commands: Plantower, Nova, Atlas. Each speaks on a simulated line."""
+"""Plantower, Nova, Sensirion, Atlas: sensors that speak by themselves or in short commands, on simulated lines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import struct
 from collections.abc import Callable
 
+from edge_agent.station.drivers import sps30
 from edge_agent.station.drivers.atlas_ezo import AtlasEzo
 from scripts.simulated.pty import SimulatedLine
 
@@ -14,16 +15,16 @@ Measure = Callable[[str], float]
 
 
 class DustSensor:
-    """Sends a frame every `every_s` seconds unless it was told to sleep."""
+    """Sends a frame every `every_s` seconds unless it was told to sleep or to wait for questions."""
 
     def __init__(self, line: SimulatedLine, measure: Measure, every_s: float = 1.0) -> None:
         self._line, self._measure, self._every_s = line, measure, every_s
-        self._asleep = False
+        self._asleep = self._passive = False
         line.hears = self._command
 
     async def run(self) -> None:
         while True:
-            if not self._asleep:
+            if not self._asleep and not self._passive:
                 self._line.say(self.frame())
             await asyncio.sleep(self._every_s)
 
@@ -36,7 +37,7 @@ class DustSensor:
 
 
 class PlantowerPms5003(DustSensor):
-    """Only streams; hears no more than sleep and wake."""
+    """Streams until it is told to be passive, then answers when it is asked."""
 
     def frame(self) -> bytes:
         """The frame that the sensor would send now."""
@@ -47,12 +48,17 @@ class PlantowerPms5003(DustSensor):
         return body + struct.pack(">H", sum(body))
 
     def _command(self, data: bytes) -> None:
-        if data.startswith(b"BM\xe4"):
-            self._asleep = data[4] == 0
+        for command in (data[i : i + 7] for i in range(0, len(data), 7)):  # several may come together
+            if command.startswith(b"BM\xe4"):
+                self._asleep = command[4] == 0
+            elif command.startswith(b"BM\xe1"):
+                self._passive = command[4] == 0
+            elif command.startswith(b"BM\xe2") and not self._asleep:
+                self._line.say(self.frame())
 
 
 class NovaSds011(DustSensor):
-    """Streams, and answers queries besides."""
+    """Streams unless it was told to wait for queries, and answers them."""
 
     def frame(self) -> bytes:
         """The frame that the sensor would send now."""
@@ -69,8 +75,56 @@ class NovaSds011(DustSensor):
         if data[2] == 6 and data[3] == 1:
             self._asleep = data[4] == 0
             self._line.say(self._framed(0xC5, data[2:6]))
+        elif data[2] == 2 and not self._asleep:
+            self._passive = data[4] == 1 if data[3] == 1 else self._passive
+            self._line.say(self._framed(0xC5, bytes((2, data[3], self._passive, 0))))
         elif data[2] == 4 and not self._asleep:
             self._line.say(self.frame())
+
+
+class SensirionSps30:
+    """Stands still until measuring is begun; then there is a reading every `every_s` seconds, which is given once."""
+
+    def __init__(self, line: SimulatedLine, measure: Measure, every_s: float = 1.0) -> None:
+        self._line, self._measure, self._every_s = line, measure, every_s
+        self._measuring = self._new = False
+        self._heard = bytearray()
+        line.hears = self._hears
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(self._every_s)
+            self._new = self._measuring
+
+    def _hears(self, data: bytes) -> None:
+        self._heard += data
+        while (end := self._heard.find(b"\x7e", 1)) >= 0:
+            if held := sps30.content(bytes(self._heard[: end + 1])):
+                self._command(held[1], held[3:])
+                end += 1
+            del self._heard[:end]
+
+    def _command(self, command: int, data: bytes) -> None:
+        if command in (sps30.BEGIN, sps30.END, sps30.READ):
+            allowed = self._measuring == (command != sps30.BEGIN)
+            self._say(command, 0 if allowed else sps30.NOT_IN_THIS_STATE, self._reading() if command == 3 else b"")
+            if allowed and command != sps30.READ:
+                self._measuring = command == sps30.BEGIN
+                self._new = False
+        elif command == sps30.STATUS:
+            self._say(command, 0, bytes(5))
+        else:
+            self._say(command, 2)
+
+    def _reading(self) -> bytes:
+        if not self._new:
+            return b""
+        self._new = False
+        pm1, pm2_5, pm10 = (self._measure(q) for q in ("pm1", "pm2_5", "pm10"))
+        return struct.pack(">10f", pm1, pm2_5, (pm2_5 + pm10) / 2, pm10, *[7 * pm1] * 5, 0.6)
+
+    def _say(self, command: int, state: int, data: bytes = b"") -> None:
+        self._line.say(sps30.framed(bytes((0, command, state, len(data))) + data))
 
 
 class AtlasScientificEzo:

@@ -69,19 +69,17 @@ def framed(content: bytes) -> bytes:
     return b"\x7e" + stuffed + b"\x7e"
 
 
-def content(frame: bytes) -> bytes | None:
-    """What a sound answer holds, from the address to the last byte of data; None where the frame is not sound."""
+def content(frame: bytes) -> bytes:
+    """What a frame holds between its ends, without the check; nothing where the frame is not sound."""
     plain = bytearray()
     stuffed = iter(frame[1:-1])
     for byte in stuffed:
         meant = _ESCAPES.get(next(stuffed, -1)) if byte == 0x7D else byte
         if meant is None:
-            return None
+            return b""
         plain.append(meant)
-    *held, last = plain or b"\0"
-    if len(held) < 4 or len(held) != 4 + held[3] or last != check(bytes(held)):
-        return None
-    return bytes(held)
+    held = bytes(plain[:-1])
+    return held if plain and plain[-1] == check(held) else b""
 
 
 def find(buffer: bytes, *, command: int) -> tuple[int, bytes | None]:
@@ -94,7 +92,7 @@ def find(buffer: bytes, *, command: int) -> tuple[int, bytes | None]:
         return (start if len(buffer) - start < MAX_SIZE else start + 1), None
     frame = buffer[start : end + 1]
     held = content(frame)
-    if held is None or held[:2] != bytes((0, command)):
+    if len(held) < 4 or held[:2] != bytes((0, command)) or len(held) != 4 + held[3]:
         return end, None  # its end may be the beginning of the next
     return end + 1, frame
 
@@ -103,7 +101,6 @@ def ask(command: int, data: bytes = b"") -> Generator[Ask | Pause, bytes, tuple[
     """Give a command; returns the state and the data of the answer."""
     frame = yield Ask(send=framed(bytes((0, command, len(data))) + data), find=partial(find, command=command))
     held = content(frame)
-    assert held is not None  # or `find` would not have given it
     return held[2], held[4:]
 
 
