@@ -34,7 +34,8 @@ class Commands:
     async def ask(self, device: str, order: Calibrate, by: str) -> Answer:
         """Send an order to a box and wait for its answer. Raises TimeoutError where none comes in time."""
         key = (device, secrets.randbits(48))
-        answered = self._waiting[key] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[key] = answered
         try:
             self._publish(down(device, "command"), _encode(Command(id=key[1], by=by, order=order)))
             async with asyncio.timeout(self._limit_s):

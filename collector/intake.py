@@ -101,6 +101,8 @@ class Intake:
         for arrival in found.new:
             if arrival.newest:
                 self._live.saw(arrival.box.device, arrival.newest, arrival.message.received)
+            if arrival.pack.kind == "health":
+                self._live.beat(arrival.box.device, arrival.pack.events[-1])
         alerts, sightings = await self._do(self._sinks.alert, found.new)
         self._live.plates(sightings)
         self._live.alerts(alerts)

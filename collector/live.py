@@ -18,7 +18,8 @@ from collector.alerts.sightings import Sighting
 from collector.standards.exceedances import Exceedance
 from collector.subscription import LAST_PLATES, Change, Subscription, Topic
 from edge_agent.contract.device import Box
-from edge_agent.contract.events import BoxStatus
+from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
+from edge_agent.contract.packs import MAX_TIME
 from edge_agent.contract.quantities import BY_NAME
 
 State = Literal["online", "late", "offline", "never"]
@@ -45,6 +46,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     late_s: int
     """How much later than expected the newest event is; 0 while in time."""
     version: str = ""
+    calibrating: tuple[Calibration, ...] = ()
+    """Sensors at which a technician works, as the box said last."""
 
 
 class StationState(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,7 @@ class _Device:
     def __init__(self, box: Box) -> None:
         self.box = box
         self.at: int | None = None
+        self.beat: Heartbeat | None = None
         self.received: int | None = None
         self.status: BoxStatus | None = None
         self.status_received = 0
@@ -95,6 +99,13 @@ class Live:
         known = self._devices.get(device)
         if known is not None:
             known.status, known.status_received = status, self._now()
+            self._refresh(known)
+
+    def beat(self, device: str, beat: Heartbeat) -> None:
+        """A box reported on itself; an older report than the last is left out."""
+        known = self._devices.get(device)
+        if known is not None and (known.beat is None or beat.at >= known.beat.at):
+            known.beat = beat
             self._refresh(known)
 
     def readings(self, box: Box, latest: Iterable[LatestReading]) -> None:
@@ -190,10 +201,11 @@ class Live:
         state = self._state(known)
         shown = known.shown
         # the page shows lateness in minutes and the time of the last event to the second
-        if shown is None or (shown.state, shown.seen, shown.late_s // 60) != (
+        if shown is None or (shown.state, shown.seen, shown.late_s // 60, shown.calibrating) != (
             state.state,
             state.seen,
             state.late_s // 60,
+            state.calibrating,
         ):
             known.shown = state
             self._publish("devices", known.box.device, state)
@@ -211,7 +223,12 @@ class Live:
         elif since is None:
             state = "never"
         version = "" if status is None else status.version
-        return DeviceState(box=known.box, state=state, seen=known.at, late_s=late_s, version=version)
+        said = known.beat.calibrating if known.beat is not None else ()
+        # what a box sends may be no time
+        calibrating = tuple(c for c in said if 0 <= c.since <= c.until <= MAX_TIME and self._now() < c.until)
+        return DeviceState(
+            box=known.box, state=state, seen=known.at, late_s=late_s, version=version, calibrating=calibrating
+        )
 
     def _publish(self, topic: Topic, key: str, item: object) -> None:
         change = Change(topic=topic, key=key, item=item)

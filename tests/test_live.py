@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator
 
 import msgspec
 from city import FLEET, HOUR, NOON, City, plate
+from collector_double import EXAMPLES
+from msgspec.structs import replace
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting, sighting
 from collector.live import DeviceState, Live
 from collector.subscription import WAITING_ALERTS, Change, Subscription
 from collector.web.app import make_app
-from edge_agent.contract.events import BoxStatus
+from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
 
 SAFETY_S = 10
 
@@ -36,6 +38,31 @@ def test_the_live_picture_stays_small_and_current() -> None:
     assert states()["sea-01"] == "online"
     now += 61_000
     assert states()["sea-01"] == "late"  # connected, but nothing ever came
+
+
+def test_what_is_under_calibration_is_shown_until_it_ends() -> None:
+    now = NOON
+    live = Live(FLEET, now=lambda: now)
+
+    def beat(at: int, *calibrating: Calibration) -> Heartbeat:
+        return replace(EXAMPLES[Heartbeat], at=at, calibrating=calibrating)
+
+    def shown() -> tuple[Calibration, ...]:
+        return next(state.calibrating for state in live.devices() if state.box.device == "sea-01")
+
+    ph = Calibration(sensor="ph", since=NOON - 1000, until=NOON + 60_000, by="minh")
+    odd = (replace(ph, until=2**62), replace(ph, since=-1))
+    assert shown() == ()
+    live.beat("sea-01", beat(NOON, ph, *odd))
+    live.beat("unknown", beat(NOON, ph))
+    assert shown() == (ph,)
+    live.beat("sea-01", beat(NOON - 5000))
+    assert shown() == (ph,), "an older report says nothing new"
+    now += 60_000
+    assert shown() == ()
+    live.beat("sea-01", beat(now, replace(ph, until=now + 1)))
+    live.beat("sea-01", beat(now + 1))
+    assert shown() == ()
 
 
 async def test_a_burst_is_told_as_what_it_comes_to() -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from city import NOON, City
+from collector_double import EXAMPLES
+from msgspec.structs import replace
 
 from collector.stores import LatestRow, ReadingRow, Series, StoreError
 from collector.web.metrics import render
-from edge_agent.contract.events import Lost
+from edge_agent.contract.events import Calibration, Heartbeat, Lost
 
 SAFETY_S = 10
 
@@ -41,6 +43,18 @@ async def test_devices_with_state_and_lateness(city: City) -> None:
     assert devices["air-01"]["seen"] == "2026-11-22T04:59:56.000Z"
     assert devices["air-01"]["version"] == "0.1.0"
     assert devices["air-01"]["position"] == {"lat": 10.2172, "lon": 103.9564}
+
+
+async def test_sensors_under_calibration_stand_with_their_box(city: City) -> None:
+    calibration = Calibration(sensor="ph", since=NOON, until=NOON + 60_000, by="minh")
+    city.live.beat("sea-01", replace(EXAMPLES[Heartbeat], at=NOON, calibrating=(calibration,)))
+    devices = {device["device"]: device for device in await city.get("officer", "/api/v1/devices")}
+    assert devices["sea-01"]["calibrating"] == [
+        {"sensor": "ph", "since": "2026-11-22T05:00:00.000Z", "until": "2026-11-22T05:01:00.000Z", "by": "minh"}
+    ]
+    assert devices["air-01"]["calibrating"] == []
+    async with city.session("technician") as client, client.get("/") as answer:
+        assert "đang hiệu chuẩn ph đến 12:01:00" in await answer.text()
 
 
 async def test_readings_as_measured(city: City) -> None:

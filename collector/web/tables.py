@@ -32,6 +32,10 @@ def device(state: DeviceState) -> dict[str, Any]:
         "seen": iso(state.seen),
         "late_s": state.late_s,
         "version": state.version,
+        "calibrating": [
+            {"sensor": each.sensor, "since": iso(each.since), "until": iso(each.until), "by": each.by}
+            for each in state.calibrating
+        ],
     }
 
 
