@@ -70,7 +70,8 @@ def vsftpd(folder: Path, certificate: tuple[Path, Path] | None = None) -> Iterat
     if os.getuid():
         pytest.skip("vsftpd changes its user, which needs root")
     port, home, files = free_port(), _folder(folder, "vsftpd"), folder / "files"
-    (files / "in").mkdir(parents=True, exist_ok=True)  # its root must not be writable
+    (files / "in").mkdir(parents=True, exist_ok=True)
+    files.chmod(0o755)  # its root must not be writable
     (home / "empty").mkdir(exist_ok=True)
     lines = {
         "listen": "YES", "listen_address": "127.0.0.1", "listen_port": port, "background": "NO",

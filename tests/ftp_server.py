@@ -32,6 +32,7 @@ def main() -> None:
     config_logging(level=10)
     base = TLS_FTPHandler if options.certificate else FTPHandler
     handler: Any = type("Handler", (base,), {"ftp_STOR": _over_quota} if options.quota else {})
+    handler.auth_failed_timeout = 0.1
     handler.authorizer = DummyAuthorizer()
     handler.authorizer.add_user("pq", "secret", options.folder, perm="elradfmwMT")
     if options.certificate:

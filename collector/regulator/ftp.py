@@ -15,7 +15,8 @@ from collector.regulator.settings import Ftp, Ftps
 
 _UNKNOWN = ("500", "501", "502", "504")
 """Replies to a command that the server does not have."""
-_FULL = ("452", "552")
+_FULL = ("451", "452", "552")
+"""451, a local error, is what some servers say of a full disk."""
 
 
 class FtpSession:
@@ -32,8 +33,11 @@ class FtpSession:
         else:
             self._ftp = ftplib.FTP(timeout=server.timeout_s)  # noqa: S321 - what some departments offer
         try:
-            with self._explained("login"):
+            with self._explained("TLS"):
                 self._ftp.connect(server.host, server.port)
+                if isinstance(self._ftp, _Tls):
+                    self._ftp.auth()
+            with self._explained("login"):
                 self._ftp.login(server.user, password)
                 if isinstance(self._ftp, _Tls):
                     self._ftp.prot_p()
@@ -117,7 +121,10 @@ class FtpSession:
 
     def _refusal(self, what: str, reply: str) -> PushError:
         if reply.startswith(_FULL):
-            return PushError("full", f"{self._at} has no room left for us ({reply}): tell the department")
+            cure = "its disk or our quota is full: tell the department"
+            return PushError("full", f"{self._at} does not take {what} ({reply}); {cure}")
+        if what == "TLS" and not reply.startswith("421"):
+            return PushError("tls", f"{self._at} has no TLS for us ({reply}); is it the right port?")
         if what == "login" or reply.startswith("530"):
             cure = "are `user` and the password in `password_file` still those that the department gave?"
             return PushError("login", f"{self._at} refuses the login of {self._user} ({reply}); {cure}")
