@@ -158,6 +158,23 @@ def test_atlas_ezo_passes_over_status_lines() -> None:
     assert sent == [b"C,0\r", b"R\r"]
 
 
+def test_atlas_ezo_a_compensation_that_is_not_understood_gives_no_value() -> None:
+    circuit = sensor(driver="atlas_ezo", values=["ph"], temperature=28.5)
+    with pytest.raises(FrameError, match=r"did not understand T,28\.5"):
+        carry(circuit.poll("serial"), [b"*OK\r*ER\r"])
+
+
+def test_atlas_ezo_sleeps_between_polls() -> None:
+    circuit = sensor(driver="atlas_ezo", values=["ph"], sleep=True)
+    _, sent = carry(circuit.poll("serial"), [b"*WA\r*OK\r8.1\r*OK\r"])
+    assert sent == [b"\r", b"C,0\r", b"R\r", b"Sleep\r"]
+
+
+def test_atlas_ezo_a_redox_circuit_is_not_compensated() -> None:
+    [(path, _, _)] = sensor(driver="atlas_ezo", values=["orp"], temperature=28.5).mistakes()
+    assert path == ("temperature",)
+
+
 # --- Modbus ---
 
 

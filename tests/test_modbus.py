@@ -141,3 +141,42 @@ def test_tcp_no_bytes_are_believed_beyond_their_length(data: bytes) -> None:
     except FrameError:
         return
     assert frame is None or len(frame) == 13
+
+
+# --- two masters on one line ---
+
+OTHERS = [
+    "02 03 00 00 00 02 c4 38",  # the other master asks slave 2
+    "02 03 04 00 00 c5 44 9a 50",  # and slave 2 answers
+    "01 04 00 01 00 02 20 0b",  # it asks our slave, by another function
+    "01 04 04 01 19 03 0c 2b 4a",
+    "01 03 00 00 00 02 c4 0b",  # and for another count
+    "01 03 04 40 d3 33 33 4a ef",
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 1000])
+def test_what_another_master_says_and_hears_is_passed_over(size: int) -> None:
+    data = b"".join(map(bytes.fromhex, OTHERS)) + ANSWER
+    buffer, found = bytearray(), []
+    for i in range(0, len(data), size):
+        buffer += data[i : i + size]
+        found.append(take(buffer, rtu().find_rtu)[1])
+    assert [frame for frame in found if frame] == [ANSWER]
+
+
+@pytest.mark.parametrize("size", [1, 3, 8, 1000])
+def test_where_nobody_can_tell_whose_answer_comes_none_is_believed(size: int) -> None:
+    """The other master asks the same slave for as many registers, but others."""
+    other = rtu(address=0x1100).sent
+    data = other + ANSWER
+    buffer = bytearray()
+    with pytest.raises(FrameError, match="another master asks address 1 too"):
+        for i in range(0, len(data), size):
+            buffer += data[i : i + size]
+            assert take(buffer, rtu().find_rtu)[1] is None
+
+
+def test_the_echo_of_our_own_request_is_no_other_master() -> None:
+    data = rtu().sent + ANSWER
+    assert take(bytearray(data), rtu().find_rtu) == (8, ANSWER)

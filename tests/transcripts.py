@@ -143,3 +143,8 @@ def reply(conversation: Conversation, replies: Sequence[bytes]) -> tuple[Answer,
                 step = conversation.send(frame)
     except StopIteration as end:
         return end.value, sent
+
+
+def asked(instrument: Sensor, *replies: bytes) -> Answer:
+    """What the driver makes of these replies to what it sends."""
+    return reply(instrument.poll("serial"), [b"", *replies])[0]

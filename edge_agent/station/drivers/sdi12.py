@@ -38,7 +38,7 @@ from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition
 MAX_LINE = 96
 """No answer is longer (75 characters of values, address, CRC, CR LF), nor its echo."""
 NO_TEXT = re.compile(rb"[^ -~]")
-NUMBER = re.compile(r"[+-](?=\.?[0-9])[0-9]{0,7}\.?[0-9]{0,7}")
+NUMBER = re.compile(r"[+-](?:[0-9]{1,7}(?:\.[0-9]{0,7})?|\.[0-9]{1,7})(?![0-9.])")
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
