@@ -91,6 +91,7 @@ class Request:
             body = struct.pack(">HH", address, count)
         reads = function in BITS + REGISTERS
         self._size = 5 + self._head[2] if reads else 8
+        self._refused = (function | 0x80, 0x80)  # 80 without a function: of what pymodbus's server cannot decode
         self._foreign = bytes((slave, function)) if reads else b""
         pdu = bytes((function,)) + body
         self.sent: bytes = (_tcp if tcp else _rtu).encode(pdu, slave, self.transaction)
@@ -125,7 +126,7 @@ class Request:
         """Sizes of the frames that may begin so: the answer, a refusal, another master's request."""
         if self._head.startswith(head):
             yield self._size
-        if bytes((self.slave, self.function | 0x80)).startswith(head[:2]):
+        if any(bytes((self.slave, refused)).startswith(head[:2]) for refused in self._refused):
             yield 5
         if self._foreign and self._foreign.startswith(head[:2]):
             yield len(self.sent)
@@ -140,7 +141,9 @@ class Request:
         if len(buffer) < size:
             return 0, None
         used, slave, transaction, pdu = _tcp.decode(buffer[:size])
-        if used != size or (slave, transaction) != (self.slave, self.transaction) or pdu[0] & 0x7F != self.function:
+        if used != size or (slave, transaction) != (self.slave, self.transaction):
+            return size, None
+        if pdu[0] not in (self.function, *self._refused):
             return size, None
         return size, buffer[:size]
 

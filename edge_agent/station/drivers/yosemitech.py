@@ -139,6 +139,7 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
     kinds: ClassVar[frozenset[LineKind]] = frozenset({"serial", "tcp"})
     shares: ClassVar[bool] = True
     modbus: ClassVar[bool] = True
+    shy: ClassVar[bool] = True
 
     @property
     def gives(self) -> tuple[str, ...]:
@@ -184,7 +185,7 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
                 return ""
             try:
                 yield from slave.read(START, 0)
-            except RefusedError:  # some gateways let no request for 0 registers pass; for 1 does as well
+            except (FrameError, Silence):  # a gateway may let no request for 0 registers pass; one for 1 does as well
                 yield from slave.read(START, 1)
         except RefusedError as refusal:
             return f"{refusal}; if it always measures, set start: false"
