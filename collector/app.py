@@ -14,7 +14,9 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.averager import Averager
 from collector.averages.paces import Paces
+from collector.averages.source import Source
 from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.broker import embedded_broker
@@ -116,6 +118,15 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         regulator=regulator,
         now=now_ms,
     )
+    averager = Averager(
+        fleet=boxes,
+        touched=touched,
+        source=Source(store=store, paces=paces, rule=settings.averages.rule),
+        settle_ms=settings.averages.settle_s * 1000,
+        literal_nowcast=settings.averages.nowcast == "literal",
+        writing=thread,
+        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="averages")),
+    )
     retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
     watch = Watch(
         settings=settings.standards,
@@ -133,6 +144,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         tasks.create_task(retention.run(now_ms), name="retention")
         if regulator is not None:
             tasks.create_task(regulator.run(), name="regulator")
+        tasks.create_task(averager.run(now_ms), name="averages")
         tasks.create_task(watch.run(now_ms), name="limits")
 
 

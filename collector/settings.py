@@ -8,6 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from collector.averages.settings import AverageSettings
 from collector.quality.settings import QualitySettings
 from collector.regulator.settings import RegulatorSettings
 from collector.standards.settings import StandardsSettings
@@ -138,6 +139,7 @@ class Settings(_Strict, frozen=True, kw_only=True):
     store: DuckDbSettings | Influx2Settings | Influx1Settings = DuckDbSettings()
     web: WebSettings = WebSettings()
     quality: QualitySettings = QualitySettings()
+    averages: AverageSettings = AverageSettings()
     standards: StandardsSettings = StandardsSettings()
     regulator: RegulatorSettings | None = None
     expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180

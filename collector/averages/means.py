@@ -70,40 +70,54 @@ class Means(NamedTuple):
     coverage: Floats
     """Per cent."""
 
+    def only(self, rows: NDArray[np.bool_]) -> Means:
+        """Some of them."""
+        return Means(self.at[rows], self.value[rows], self.flag[rows], self.coverage[rows])
+
     def usable(self) -> Floats:
         """The values that have enough data or no rule against them; NaN for the others."""
         return np.where(np.isin(self.flag, USABLE), self.value, np.nan)
 
 
 def of_samples(
-    quantity: str, at: Times, values: Floats, flags: Floats, statuses: Floats, *, starts: Times, due: Due, rule: Rule,
-    step: int,
+    quantity: str, at: Times, values: Floats, flags: Floats, statuses: Floats, *, starts: Times, stops: Times, due: Due,
+    rule: Rule,
 ) -> Means:  # fmt: skip
-    """Means over `step` ms from each of `starts`, of samples in order of time (flag and status 0: none is told).
+    """Means over the periods that hold a sample, of samples in order of time.
 
-    Of a counter, samples of MAX_RISE_MS before the first start belong to the question.
+    Samples without value and flag are none; a value without flag was not evaluated (2); no status is measuring. Of a
+    counter, samples of MAX_RISE_MS before the first start belong to the question.
     """
-    good = ~np.isnan(values) & np.isin(flags, (1, 2)) & (statuses == 0)
+    there = ~np.isnan(values) | ~np.isnan(flags)
+    starts, stops = _held(at[there], starts, stops)
+    good = ~np.isnan(values) & np.isin(np.nan_to_num(flags, nan=2), (1, 2)) & (np.nan_to_num(statuses) == 0)
     at, values = at[good], values[good]
     if quantity in COUNTERS:
         at, values = _rises(at, values)
-    value, n = _means(KIND.get(quantity, "arithmetic"), at, values, starts, starts + step)
-    coverage = _share(n, due(starts, starts + step))
+    value, n = _means(KIND.get(quantity, "arithmetic"), at, values, starts, stops)
+    coverage = _share(n, due(starts, stops))
     return Means(starts, value, rule.flags(value, coverage), coverage)
 
 
 def of_hours(quantity: str, hours: Means, *, starts: Times, stops: Times, due: Due, rule: Rule) -> Means:
-    """Means of hourly means, which are in order of time, from each start to before each stop."""
+    """Means over the periods that hold an hour, of hourly means in order of time."""
+    starts, stops = _held(hours.at, starts, stops)
     values = hours.usable()
     good = ~np.isnan(values)
     at = hours.at[good]
     value, n = _means(KIND.get(quantity, "arithmetic"), at, values[good], starts, stops)
-    samples, _ = _means("sum", at, (hours.coverage / 100 * np.maximum(due(hours.at, hours.at + HOUR), 1))[good],
-                        starts, stops)  # fmt: skip
+    in_hours = hours.coverage / 100 * np.maximum(due(hours.at, hours.at + HOUR), 1)
+    samples, _ = _means("sum", at, in_hours[good], starts, stops)
     all_due = due(starts, stops)
     # where a quantity is measured less than hourly, not every hour has a sample due
     share = _share(n, np.minimum((stops - starts) / HOUR, np.maximum(all_due, 1)))
     return Means(starts, value, rule.flags(value, share), _share(np.nan_to_num(samples), all_due))
+
+
+def _held(at: Times, starts: Times, stops: Times) -> tuple[Times, Times]:
+    """The periods that hold one of these moments."""
+    held = np.searchsorted(at, stops) > np.searchsorted(at, starts)
+    return starts[held], stops[held]
 
 
 def _share(n: Floats, due: Floats) -> Floats:
