@@ -12,6 +12,7 @@ from pathlib import Path
 from collector import app, client, tap
 from collector.credentials import ACCESS_LIST, enrol
 from collector.errors import Failure
+from collector.provisioning import commands as provisioning
 from collector.settings import SettingsError, listed, load, read
 from collector.standards import commands as standards_commands
 from collector.standards.table import read_limits, zone_mistakes
@@ -57,6 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     client.add_commands(commands)
     standards_commands.add_commands(commands)
     copy_command.add_commands(commands)
+    provisioning.add_commands(commands)
 
     options = parser.parse_args(arguments)
     try:
