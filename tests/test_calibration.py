@@ -86,9 +86,10 @@ def test_spans_beyond_a_day_are_refused(tmp_path: Path, seconds: int) -> None:
 
 
 def test_an_unknown_sensor_is_refused_and_the_known_ones_are_named(tmp_path: Path) -> None:
-    for change in (lambda c: c.start("chlorine", 60, "minh", NOON), lambda c: c.end("chlorine", "minh", NOON)):
+    there = calibrations(tmp_path)
+    for change in (lambda: there.start("chlorine", 60, "minh", NOON), lambda: there.end("chlorine", "minh", NOON)):
         with pytest.raises(CalibrationError) as refused:
-            change(calibrations(tmp_path))
+            change()
         assert refused.value.en == "there is no sensor 'chlorine' here; the sensors are: ph, turbidity, meter"
         assert "ph, turbidity, meter" in refused.value.vi
 

@@ -254,6 +254,8 @@ RESOLUTION = {"pm1": 1, "pm2_5": 1, "pm10": 1, "pm2_5_b": 0.1, "pm10_b": 0.1, "c
 @pytest.mark.parametrize("medium", MEDIA)
 def test_every_quantity_has_its_day(medium: str) -> None:
     for quantity in BY_NAME.values():
+        if quantity.name == "pm2_5_corrected":  # no instrument gives it: the collector computes it
+            continue
         for hour in range(24):
             value = Day(medium, "test").value(quantity.name, 1_790_000_000_000 + hour * 3_600_000)
             assert quantity.low <= value <= quantity.high

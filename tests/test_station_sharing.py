@@ -18,7 +18,7 @@ from edge_agent.station.conversation import Answer, Ask, Pause, Value, marked, m
 from edge_agent.station.modbus import Request
 from edge_agent.station.port import Port
 from edge_agent.station.sensor import LineKind, Sensor
-from edge_agent.station.settings import SerialLine, StationSettings
+from edge_agent.station.settings import Line, SerialLine, StationSettings
 from scripts.simulated.pty import SimulatedLine
 
 DEAD_S, WARM_UP_S = 0.5, 3
@@ -60,15 +60,23 @@ class Bus:
     def __init__(self, line: SimulatedLine, there: str, takes_s: float = 0.02) -> None:
         self.line, self.there, self.takes_s = line, there, takes_s
         self.heard: list[tuple[float, str]] = []
+        self._talks_until = 0.0
+        self.wrong: list[str] = []
         line.hears = self._hears
 
     def _hears(self, data: bytes) -> None:
         text = data.decode()
         loop = asyncio.get_running_loop()
         self.heard.append((loop.time(), text))
-        assert len(text) == 2, f"two requests ran into each other: {text}"
+        if len(text) != 2:
+            self.wrong.append(f"two requests ran into each other: {text}")
+        if loop.time() < self._talks_until:
+            self.wrong.append(f"{text} is sent while another talks")
         if text[0] == "?" and text[1] in self.there:
             loop.call_later(self.takes_s, self.line.say, f"{text[1]}71".encode())
+        if text[0] == "!" and text[1] in self.there:  # it was awake, so it answers
+            self._talks_until = loop.time() + self.takes_s
+            loop.call_later(self.takes_s, self.line.say, f"{text[1]}00".encode())
 
     def times(self, request: str) -> list[float]:
         return [at for at, text in self.heard if text == request]
@@ -82,9 +90,10 @@ def probe(letter: str, quantity: str, **options: object) -> Probe:
 async def shared(path: Path, there: str, **sensors: Probe) -> AsyncIterator[tuple[Bus, Watched]]:
     async with SimulatedLine(path / "bus") as line:
         bus = Bus(line, there)
-        lines = {"bus": SerialLine(port=str(line.path))}
+        lines: dict[str, Line] = {"bus": SerialLine(port=str(line.path))}
         async with polling(StationSettings(medium="seawater", lines=lines, sensors=dict(sensors))) as watched:
             yield bus, watched
+            assert bus.wrong == []
 
 
 def events(watched: Watched, quantity: str) -> list[Readings]:
@@ -97,7 +106,13 @@ async def test_a_dead_one_and_one_that_warms_up_leave_the_third_punctual(tmp_pat
         "bc",
         dead=probe("a", "orp", timeout_s=DEAD_S),
         sleeper=Probe(
-            line="bus", letter="b", quantity="salinity", naps=True, warm_up_s=WARM_UP_S, every_s=2 * WARM_UP_S
+            line="bus",
+            letter="b",
+            quantity="salinity",
+            naps=True,
+            warm_up_s=WARM_UP_S,
+            every_s=2 * WARM_UP_S,
+            timeout_s=DEAD_S,
         ),
         steady=probe("c", "ph"),
     ) as (bus, watched):
@@ -113,7 +128,7 @@ async def test_a_dead_one_and_one_that_warms_up_leave_the_third_punctual(tmp_pat
     assert [event.at % (2000 * WARM_UP_S) for event in sleeper] == [0] * len(sleeper)
     assert watched.health.counters.keys() == {"dead.silent"}, "no poll was missed"
     asked = bus.times("?c")
-    assert max(b - a for a, b in pairwise(asked)) < 1 + DEAD_S + 0.3, "it waited for the dead one at most"
+    assert max(b - a for a, b in pairwise(asked)) < 1 + 2 * DEAD_S + 0.3, "it waited for the others' limits at most"
     for woken in bus.times("!b")[:-1]:
         read = next(at for at in bus.times("?b") if at > woken)
         assert WARM_UP_S <= read - woken < WARM_UP_S + DEAD_S + 0.3

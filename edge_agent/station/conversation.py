@@ -48,7 +48,10 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pause(msgspec.Struct, frozen=True, kw_only=True):
-    """Send bytes that have no answer, if any, and wait; what arrives meanwhile is dropped."""
+    """Send bytes whose answer does not matter, if any, and wait; what arrives meanwhile is dropped.
+
+    Others on the line are asked meanwhile: at once, or where bytes were sent after the sensor's time limit.
+    """
 
     seconds: float = 0
     send: bytes = b""

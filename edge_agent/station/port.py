@@ -185,7 +185,7 @@ class Port:
                 if isinstance(step, Ask):
                     step = await self._exchange(conversation, step, limit)
                 else:
-                    await self._pause(step)
+                    await self._pause(step, limit)
                     step = _resume(conversation, b"")
             return step.result
         finally:
@@ -207,12 +207,14 @@ class Port:
                     return step
                 question = step
 
-    async def _pause(self, pause: Pause) -> None:
+    async def _pause(self, pause: Pause, timeout_s: float) -> None:
         """Wait; others have the line meanwhile."""
+        held = min(pause.seconds, timeout_s) if pause.send else 0.0
         if pause.send:
             async with self._own_turn() as wire:
                 self._write(wire, pause.send)
-        await asyncio.sleep(pause.seconds)
+                await asyncio.sleep(held)  # it may answer though nobody waits for it, and must not talk into others
+        await asyncio.sleep(pause.seconds - held)
 
     @asynccontextmanager
     async def _own_turn(self) -> AsyncIterator[_Wire]:
