@@ -102,6 +102,11 @@ async def test_a_nova_is_told_once_to_wait_for_queries(tmp_path: Path) -> None:
     assert sds011.WHEN_QUERIED not in carry(already.sensor.poll("serial"), [already.heard])[1]
 
 
+def test_a_nova_frame_must_end_as_one() -> None:
+    with pytest.raises(FrameError):
+        poll(SDS011, TRANSCRIPTS["sds011-1"].heard[:-1] + b"\xaa")
+
+
 def test_eight_bytes_in_answer_to_a_command_are_no_frame() -> None:
     said = bytes.fromhex("42 4d 00 04 e1 00 01 74 42 4d 00 04 e4 01 01 78")
     assert meant(poll(sensor(driver="pms5003"), said + TRANSCRIPTS["pms5003-1"].heard)) == {
@@ -182,6 +187,11 @@ def test_nothing_new_is_waited_for_and_then_a_fault() -> None:
 def test_a_reading_of_another_length_is_refused(size: int) -> None:
     with pytest.raises(FrameError, match=f"{size} bytes of values"):
         poll(sensor(driver="sps30"), sps30.framed(bytes((0, sps30.READ, 0, size)) + bytes(size)))
+
+
+def test_a_length_that_is_not_that_of_the_data_is_refused() -> None:
+    with pytest.raises(FrameError, match="no frame"):
+        poll(sensor(driver="sps30"), sps30.framed(bytes((0, sps30.READ, 0, 40)) + bytes(20)))
 
 
 def test_the_answer_to_another_command_is_passed_over() -> None:
