@@ -33,7 +33,7 @@ class FtpSession:
         else:
             self._ftp = ftplib.FTP(timeout=server.timeout_s)  # noqa: S321 - what some departments offer
         try:
-            with self._explained("TLS"):
+            with self._explained("TLS" if isinstance(self._ftp, _Tls) else "login"):
                 self._ftp.connect(server.host, server.port)
                 if isinstance(self._ftp, _Tls):
                     self._ftp.auth()
