@@ -118,16 +118,6 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         regulator=regulator,
         now=now_ms,
     )
-    averager = Averager(
-        fleet=boxes,
-        touched=touched,
-        source=Source(store=store, paces=paces, rule=settings.averages.rule),
-        settle_ms=settings.averages.settle_s * 1000,
-        literal_nowcast=settings.averages.nowcast == "literal",
-        writing=thread,
-        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="averages")),
-    )
-    retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
     watch = Watch(
         settings=settings.standards,
         standards=standards,
@@ -138,6 +128,17 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="limits")),
         show=live.limits,
     )
+    averager = Averager(
+        fleet=boxes,
+        touched=touched,
+        source=Source(store=store, paces=paces, rule=settings.averages.rule),
+        settle_ms=settings.averages.settle_s * 1000,
+        literal_nowcast=settings.averages.nowcast == "literal",
+        writing=thread,
+        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="averages")),
+        written=watch.written,
+    )
+    retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
     await _serve(context, settings.web, stack)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")

@@ -9,7 +9,7 @@ import pytest
 from city import FLEET, HOUR, NOON, City
 
 from collector.averages.touched import Touched
-from collector.standards.judge import Mean
+from collector.points import Frame
 from collector.standards.settings import StandardsSettings
 from collector.standards.table import Row, Standards
 from collector.standards.watch import CONSUMER, Watch
@@ -69,8 +69,11 @@ async def test_means_are_judged_as_they_are_written(city: City, watch: Watch) ->
     city.standards = Standards([row], FLEET.values())
     of_air = Watch(**{name: getattr(watch, name) for name in watch.__struct_fields__} | {"standards": city.standards})
     day = NOON - 12 * HOUR
-    yesterday, today = Mean("24h", day - 24 * HOUR, 50.0, 1, 96.0), Mean("24h", day, 44, 1, 9)
-    of_air.means("air-01", [("pm2_5", yesterday), ("pm2_5", today)])
+    at = np.array([day - 24 * HOUR, day], np.int64)
+    fields = {"pm2_5": np.array([50.0, 44.0]), "pm2_5_flag": np.array([1, 1], np.uint8),
+              "pm2_5_coverage": np.array([96.0, 9.0])}  # fmt: skip
+    tags = {"station": "air-01", "site": "s"}
+    of_air.written([Frame(measurement=name, tags=tags, at=at, fields=fields) for name in ("air_24h", "air_1h", "air")])
     (event,) = await city.get("officer", "/api/v1/exceedances")
     assert (event["opened"], event["closed"]) == ("2026-11-20T17:00:00.000Z", "2026-11-21T17:00:00.000Z")
     assert event["evidence"][0]["coverage"] == 96.0

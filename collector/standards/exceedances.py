@@ -7,6 +7,7 @@ flagged anew, change what they touch and nothing else, and the evidence behind a
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -127,10 +128,15 @@ class Exceedances:
 
     def enter(self, findings: Sequence[Finding]) -> list[Change]:
         """Keep what was found, over what these periods said before; gives the events that began or ended by it."""
+        together: dict[tuple[str, Limit], list[Finding]] = {}
+        for finding in findings:
+            together.setdefault((finding.station, finding.limit), []).append(finding)
         changes: list[Change] = []
-        with self._engine.begin() as connection:
-            for finding in sorted(findings, key=lambda each: each.at):
-                changes += _enter(connection, finding)
+        if together:
+            with self._engine.begin() as connection:
+                for (station, limit), alike in together.items():
+                    alike.sort(key=lambda each: each.at)
+                    changes += _enter(connection, station, limit, alike)
         return changes
 
     def events(
@@ -169,31 +175,43 @@ class _Key(NamedTuple):
         return [table.c[name] == value for name, value in self._asdict().items()]
 
 
-def _enter(connection: Connection, finding: Finding) -> Iterator[Change]:
-    limit, evidence = finding.limit, finding.evidence
-    key = _Key(finding.station, limit.quantity, limit_id(limit))
-    nearby = _evidence(connection, key, finding.at - LONGEST, finding.at + 1)
-    was = bool(nearby) and nearby[-1].at == finding.at
-    before = next((each for each in reversed(nearby) if each.at < finding.at), None)
-    went_on = before is not None and _joined(before, evidence or _nothing(finding.at), limit.averaging)
-    connection.execute(delete(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at == finding.at))
-    if evidence is not None:
-        connection.execute(insert(EVIDENCE).values(**key._asdict(), **msgspec.structs.asdict(evidence)))
-    if not finding.judged:
+def _enter(connection: Connection, station: str, limit: Limit, findings: list[Finding]) -> list[Change]:
+    """Enter findings of one limit, in order of time: one look into the table, and only what differs is written."""
+    key = _Key(station, limit.quantity, limit_id(limit))
+    before = {each.at: each for each in _evidence(connection, key, findings[0].at - LONGEST, findings[-1].at + 1)}
+    kept, order = dict(before), sorted(before)
+    was_until = until = connection.execute(select(JUDGED.c.until).where(*key.of(JUDGED))).scalar()
+    changes = []
+    for finding in findings:
+        at, evidence = finding.at, finding.evidence
+        was = kept.pop(at, None) is not None
+        place = bisect_left(order, at)
         if was:
-            yield Change(station=finding.station, limit=limit, at=finding.at, evidence=None)
-        return
-    until = connection.execute(select(JUDGED.c.until).where(*key.of(JUDGED))).scalar()
-    if until is None:
+            del order[place]
+        last = kept[order[place - 1]] if place else None
+        went_on = last is not None and _joined(last, evidence or _nothing(at), limit.averaging)
+        newest = finding.judged and (until is None or at > until)
+        if evidence is not None:
+            kept[at] = evidence
+            order.insert(place, at)
+            if not was and not went_on:
+                changes.append(Change(station=station, limit=limit, at=at, evidence=evidence))
+        elif was or (went_on and newest):
+            changes.append(Change(station=station, limit=limit, at=at, evidence=None))
+        if newest:
+            until = at
+    gone = [at for at, each in before.items() if kept.get(at) != each]
+    if gone:
+        connection.execute(delete(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at.in_(gone)))
+    new = [each for at, each in kept.items() if before.get(at) != each]
+    if new:
+        connection.execute(insert(EVIDENCE), [{**key._asdict(), **msgspec.structs.asdict(each)} for each in new])
+    if was_until is None and until is not None:
         terms = msgspec.json.encode(limit).decode()
-        connection.execute(insert(JUDGED).values(**key._asdict(), terms=terms, until=finding.at))
-    elif finding.at > until:
-        connection.execute(update(JUDGED).where(*key.of(JUDGED)).values(until=finding.at))
-    if evidence is not None and not was and not went_on:
-        yield Change(station=finding.station, limit=limit, at=finding.at, evidence=evidence)
-    newest = until is None or finding.at > until
-    if evidence is None and (was or (went_on and newest)):
-        yield Change(station=finding.station, limit=limit, at=finding.at, evidence=None)
+        connection.execute(insert(JUDGED).values(**key._asdict(), terms=terms, until=until))
+    elif until != was_until:
+        connection.execute(update(JUDGED).where(*key.of(JUDGED)).values(until=until))
+    return changes
 
 
 def _nothing(at: int) -> Evidence:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import msgspec
 from sqlalchemy.exc import OperationalError
 
 from collector.averages.touched import Touched
+from collector.points import Frame
 from collector.standards.exceedances import HOUR, Change, Exceedance, Exceedances, Finding
 from collector.standards.judge import Mean, means, samples
 from collector.standards.settings import StandardsSettings
 from collector.standards.table import Limit, Standards
 from collector.stores import ReadingRow, Series, Store, StoreError
 from edge_agent.contract.device import Box
+from edge_agent.contract.quantities import MEDIA
 
 log = logging.getLogger(__name__)
 
@@ -74,16 +77,20 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                     by_quantity.setdefault(limit.quantity, []).append(limit)
             for quantity, limits in by_quantity.items():
                 for span in _spans(starts):
-                    self._say(self.exceedances.enter(list(self._judged(station, quantity, limits, span))))
+                    self._say(self.exceedances.enter(list(self._samples(station, quantity, limits, span))))
         self.touched.done(CONSUMER, touches)
         return len(touches)
 
-    def means(self, station: str, given: Iterable[tuple[str, Mean]]) -> None:
-        """Judge means by quantity, as they were written; called in the thread that writes them."""
-        limits = self.standards.of(station)
+    def written(self, frames: Iterable[Frame]) -> None:
+        """Judge means as they were written, in the thread that wrote them; other points are passed over."""
         findings: list[Finding] = []
-        for quantity, mean in given:
-            findings += means(station, [limit for limit in limits if limit.quantity == quantity], mean)
+        for frame in frames:
+            medium, _, averaging = frame.measurement.rpartition("_")
+            station = frame.tags.get("station", "")
+            if medium in MEDIA:
+                for limit in self.standards.of(station):
+                    if limit.averaging == averaging and limit.quantity in frame.fields:
+                        findings += _judged(station, limit, frame)
         self._say(self.exceedances.enter(findings))
 
     def open(self, now: int) -> list[Exceedance]:
@@ -94,7 +101,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         """Whether somebody is to be called for it."""
         return limit.certainty in self.settings.alarm_on
 
-    def _judged(self, station: str, quantity: str, limits: list[Limit], span: tuple[int, int]) -> Iterable[Finding]:
+    def _samples(self, station: str, quantity: str, limits: list[Limit], span: tuple[int, int]) -> Iterable[Finding]:
         medium = self.fleet[station].medium
         assert medium is not None
         series = Series(measurement=medium, station=station, quantity=quantity, start=span[0], stop=span[1])
@@ -112,6 +119,13 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
                 log.warning("limits: %s broken, %g; %s", what, change.evidence.worst, change.limit.source)
             else:
                 log.info("limits: %s kept again", what)
+
+
+def _judged(station: str, limit: Limit, frame: Frame) -> Iterator[Finding]:
+    columns = [frame.fields[limit.quantity + ending] for ending in ("", "_flag", "_coverage")]
+    for at, value, flag, coverage in zip(frame.at.tolist(), *columns, strict=True):
+        known = None if math.isnan(value) else float(value)
+        yield from means(station, [limit], Mean(limit.averaging, at, known, int(flag), float(coverage)))
 
 
 def _spans(starts: Sequence[int]) -> list[tuple[int, int]]:
