@@ -47,17 +47,17 @@ def outcomes(
     cycles = np.array(starts, np.int64)
     usable = np.isfinite(values) & np.isin(flags, (1, 2)) & (statuses == 0)
     if how == "last":
-        means = _last(at[usable], values[usable], cycles, step)
+        values_of = _last(at[usable], values[usable], cycles, step)
     else:
-        means = _means(quantity, at, values, usable, cycles=cycles, step=step)
-    otherwise = _means(quantity, at, values, np.isfinite(values) & (statuses != 0), cycles=cycles, step=step)
+        values_of = _means(quantity, at[usable], values[usable], cycles, step)
+    other = np.isfinite(values) & (statuses != 0)
+    otherwise = _means(quantity, at[other], values[other], cycles, step)
     found: dict[int, Outcome] = {}
     low, high = np.searchsorted(at, cycles), np.searchsorted(at, cycles + step)
     for i, start in enumerate(starts):
         codes = set(statuses[low[i] : high[i]])
         if codes:
-            value = otherwise[i] if np.isnan(means[i]) else means[i]
-            found[start] = Outcome(None if np.isnan(value) else float(value), _status(codes))
+            found[start] = Outcome(values_of.get(start, otherwise.get(start)), _status(codes))
     return found
 
 
@@ -67,17 +67,19 @@ def _status(codes: set[float]) -> Status:
     return Status.CALIBRATING if 1 in codes else Status.MEASURING
 
 
-def _means(quantity: str, at: Times, values: Floats, taken: Floats, *, cycles: Times, step: int) -> Floats:
-    """Means of the samples that are `taken`; NaN where a cycle has none."""
-    flags, statuses = np.where(taken, 2.0, 9.0), np.zeros(len(at))
+def _means(quantity: str, at: Times, values: Floats, cycles: Times, step: int) -> dict[int, float]:
+    """Means of these samples, all of which count, by the beginning of their cycle."""
 
     def due(starts: Times, stops: Times) -> Floats:
         return np.ones(len(starts))  # the file has no place for a coverage
 
-    return of_samples(quantity, at, values, flags, statuses, starts=cycles, due=due, rule=Rule(), step=step).value
+    flags, statuses = np.full(len(at), 2.0), np.zeros(len(at))
+    stops = cycles + step
+    means = of_samples(quantity, at, values, flags, statuses, starts=cycles, stops=stops, due=due, rule=Rule())
+    pairs = zip(means.at.tolist(), means.value.tolist(), strict=True)
+    return {start: value for start, value in pairs if not np.isnan(value)}
 
 
-def _last(at: Times, values: Floats, cycles: Times, step: int) -> Floats:
-    after = np.searchsorted(at, cycles + step)
-    has = after > np.searchsorted(at, cycles)
-    return np.where(has, np.append(values, np.nan)[after - 1], np.nan)
+def _last(at: Times, values: Floats, cycles: Times, step: int) -> dict[int, float]:
+    before = zip(cycles.tolist(), np.searchsorted(at, cycles), np.searchsorted(at, cycles + step), strict=True)
+    return {start: float(values[high - 1]) for start, low, high in before if high > low}
