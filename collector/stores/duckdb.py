@@ -81,10 +81,10 @@ class DuckStore:
         try:
             self._db.execute("BEGIN")
             for (measurement, tags), alike in together.items():
-                self._insert(measurement, tags, stack(alike))
+                self._insert(measurement, tags, stack(alike), known)
             self._db.execute("COMMIT")
+            self._columns = known  # not before: queries in other threads see the last commit
         except BaseException as error:
-            self._columns = known
             self._roll_back()
             self._invalid = isinstance(error, duckdb.FatalException)
             if isinstance(error, _REJECTED):
@@ -99,19 +99,19 @@ class DuckStore:
         except duckdb.Error as error:  # the failed statement may have ended the transaction itself
             log.debug("nothing to roll back: %s", error)
 
-    def _insert(self, table: str, tags: tuple[str, ...], points: Stacked) -> None:
+    def _insert(self, table: str, tags: tuple[str, ...], points: Stacked, known: dict[str, set[str]]) -> None:
         key = f'"{tags[0]}", "time"'
-        if table not in self._columns:
+        if table not in known:
             columns = "".join(f', "{_checked(tag)}" VARCHAR' for tag in tags[1:])
             self._db.execute(
                 f'CREATE TABLE "{_checked(table)}" ("{_checked(tags[0])}" VARCHAR, "time" TIMESTAMP{columns}, '
                 f"PRIMARY KEY ({key}))"
             )
-            self._columns[table] = {*tags, "time"}
-        for name in points.fields.keys() - self._columns[table]:
+            known[table] = {*tags, "time"}
+        for name in points.fields.keys() - known[table]:
             kind = _TYPES[points.fields[name].dtype.kind]
             self._db.execute(f'ALTER TABLE "{table}" ADD COLUMN "{_checked(name)}" {kind}')
-            self._columns[table].add(name)
+            known[table].add(name)
         picked = [f'"{name}"' for name in (*tags, "time")]
         merged = [f'"{tag}" = excluded."{tag}"' for tag in tags[1:]]
         for name, column in points.fields.items():
