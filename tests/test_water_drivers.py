@@ -229,6 +229,18 @@ def test_exo_wipes_before_every_nth_poll_and_samples_before_each() -> None:
     assert wiped == [once, each, each, once, each, each, once]
 
 
+def test_a_wipe_or_sample_that_is_refused_costs_no_value() -> None:
+    sonde = sensor(driver="ysi_exo", values=["ph"], wipe_every=1, sample_s=15)
+    found = asked(sonde, refusal(function=16), refusal(function=16), *exo((18, 0, 8.125)))
+    assert found.values == (("ph", 8.125, MEASURING),)
+    assert "register 2: code 2" in found.complaint
+    assert "register 1: code 2" in found.complaint
+    probe = sensor(driver="yosemitech", model="ammonium", wipe_every=1, start=False)
+    found = asked(probe, refusal(function=16), answer(*little(4.25)))
+    assert found.values == (("ammonium", 4.25, MEASURING),)
+    assert "refuses function 16" in found.complaint
+
+
 def test_exo_a_wipe_needs_time() -> None:
     [(path, _, hint)] = sensor(driver="ysi_exo", values=["ph"], wipe_every=1, every_s=60).mistakes()
     assert path == ("every_s",)

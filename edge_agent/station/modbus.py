@@ -179,6 +179,14 @@ class Slave:
         """Write registers: several (function 16) or one (6). Raises RefusedError."""
         yield from self._exchange(function, address, len(values), values)
 
+    def order(self, address: int, values: Sequence[int]) -> Generator[Ask, bytes, str]:
+        """Write what the slave may refuse to do; gives what is to be said then, else nothing."""
+        try:
+            yield from self.write(address, values)
+        except RefusedError as refusal:
+            return str(refusal)
+        return ""
+
     def read_all(self, blocks: Iterable[Block]) -> Generator[Ask, bytes, list[list[int] | FrameError | Silence]]:
         """Read several blocks; those that are refused, or stay without an answer, come as the error that says so.
 

@@ -158,12 +158,12 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
 
         model = MODELS[self.model]
         slave = Slave(kind, self.address)
-        refusal = ""
+        refusals = []
         if self.wipe_every and next(self._polls) % self.wipe_every == 0:
-            yield from slave.write(WIPE, [])
+            refusals.append((yield from slave.order(WIPE, [])))
             yield Pause(seconds=self.wipe_s)
         if self.wakes:
-            refusal = yield from self._start(slave)
+            refusals.append((yield from self._start(slave)))
             yield Pause(seconds=self.warm_up_s)
         places = {quantity: model.values[quantity] for quantity in self.gives}
         blocks = dict.fromkeys(place.block for place in places.values())
@@ -173,7 +173,7 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
         if self.wakes:
             yield slave.say(Block(3, STOP, 0), AFTER_STOP_S)
         read = dict(zip(blocks, found, strict=True))
-        return self._answer(model, places, read, refusal)
+        return self._answer(model, places, read, refusals)
 
     def _start(self, slave: Slave) -> Generator[Ask, bytes, str]:
         """Start a measurement; gives what is to be said if the sensor refuses, for its values may be old then."""
@@ -191,10 +191,10 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
             return f"{refusal}; if it always measures, set start: false"
         return ""
 
-    def _answer(self, model: Model, places: dict[str, Place], read: Found, refusal: str) -> Answer:
+    def _answer(self, model: Model, places: dict[str, Place], read: Found, refusals: list[str]) -> Answer:
         error = _error(model, read)
         status = Status.FAULT if error else Status.MEASURING
-        values, complaints = [], [text for text in (refusal, error) if text]
+        values, complaints = [], [text for text in (*refusals, error) if text]
         for quantity, place in places.items():
             words = read[place.block]
             if isinstance(words, list):

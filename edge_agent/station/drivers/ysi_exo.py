@@ -123,18 +123,19 @@ class YsiExo(Sensor, frozen=True, kw_only=True, dict=True, tag="ysi_exo"):
         from edge_agent.station.modbus import Slave
 
         slave = Slave(kind, self.address)
+        refusals = []
         if self.wipe_every and next(self._polls) % self.wipe_every == 0:
-            yield from slave.write(WIPE, [1])
+            refusals.append((yield from slave.order(WIPE, [1])))
             yield Pause(seconds=self.wipe_s)
         if self.sample_s:
-            yield from slave.write(SAMPLE, [1])
+            refusals.append((yield from slave.order(SAMPLE, [1])))
             yield Pause(seconds=self.sample_s)
         codes = yield from slave.read(CODES, PLACES)
         statuses = yield from slave.read(STATUSES, PLACES)
         words = yield from slave.read(VALUES, 2 * PLACES)
         if codes != (yield from slave.read(CODES, PLACES)):
             raise FrameError("the adapter's parameters were changed while it was read")
-        values, complaints = [], []
+        values, complaints = [], [text for text in refusals if text]
         for quantity in self.values:
             value, complaint = self._value(quantity, codes, statuses, words)
             values.append(value)
