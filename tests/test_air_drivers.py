@@ -12,6 +12,8 @@ from air import AIR, TRANSCRIPTS, correct, meant, playing, poll
 from transcripts import Transcript, sensor
 
 from edge_agent.contract.quantities import BY_NAME
+from edge_agent.station.conversation import Answer, Conversation, Pause
+from edge_agent.station.sensor import Recognised
 
 ONE_ANSWER = [t for t in TRANSCRIPTS.values() if sum(direction == "<" for direction, _ in t.lines) == 1]
 
@@ -59,6 +61,37 @@ async def test_played_sensors_are_read_again_and_again(options: dict[str, object
             assert correct(answer), answer
             assert tuple(v.quantity for v in answer.values) == played.gives
     assert noise == []
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"driver": "sps30"}, {}),
+        ({"driver": "wxt530", "address": "3"}, {"address": "3"}),
+        (
+            {"driver": "wxt530", "values": ["wind_direction", "rain"]},
+            {"address": "0", "values": ["wind_direction", "rain"]},
+        ),
+        ({"driver": "nmea_weather"}, {}),
+        ({"driver": "nmea_weather", "values": ["wind_speed"]}, {"values": ["wind_speed"]}),
+    ],
+)
+async def test_a_sensor_nobody_knows_is_recognised_also_after_others_were_asked_for(
+    options: dict[str, object], found: dict[str, object], tmp_path: Path
+) -> None:
+    recognised: list[Recognised | None] = []
+    played = sensor(**options)
+
+    def recognise() -> Conversation:
+        yield Pause(send=bytes.fromhex("01 03 00 00 00 01 84 0a"))
+        recognised.append((yield from type(played).recognise("serial", 0)))
+        return Answer(values=())
+
+    async with playing(played, tmp_path) as port:
+        await port.converse(recognise(), 0.5)
+    assert recognised[0] is not None
+    assert recognised[0].options == found
+    assert recognised[0].why
 
 
 def test_what_drivers_give_are_quantities() -> None:

@@ -154,7 +154,8 @@ class Wxt530(Sensor, frozen=True, kw_only=True, tag="wxt530"):
 
     @classmethod
     def recognise(cls, kind: LineKind, address: int) -> Recognition:
-        own = (yield Ask(send=b"?\r\n", find=_address)).decode("ascii")[0]
+        # what other sensors were sent before ends with the first CR LF
+        own = (yield Ask(send=b"\r\n?\r\n", find=_address)).decode("ascii")[0]
         sensor = cls(line="a", address=own)
         line = yield Ask(send=sensor._question + b"\r\n", find=sensor.find)
         sent = [KEYS[key][0] for key in sensor._fields(line) or {} if key in KEYS]
