@@ -18,6 +18,8 @@ PURE = (
     "edge_agent.station.drivers",
     "edge_agent.station.conversation",
     "edge_agent.station.modbus",
+    "edge_agent.station.register_map",
+    "edge_agent.station.registers",
     "edge_agent.contract.events",
     "edge_agent.contract.packs",
     "edge_agent.contract.quantities",
