@@ -155,7 +155,7 @@ def test_a_box_that_sends_ever_other_sets_of_quantities_does_not_fill_the_memory
         quantities = (PH.number, *(40 + bit for bit in (2, 3, 4, 5, 6, 7, 8) if i >> bit - 2 & 1))
         part = Block(quantities=quantities, at=[T0 + i], columns=[[7000]] * len(quantities), status={})
         judge.judge("sea-01", part)
-    assert len(judge._tests) == len(list(judge._segments.items())) == SETS
+    assert len(judge._plans) == len(list(judge._segments.items())) == SETS
     judge.undo()
     assert list(judge._segments.items()) == []
 

@@ -56,15 +56,14 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     """Of what was before (ms UTC) not everything is known: it came before a restart, or is forgotten."""
 
-    def grown(self, at: Times) -> tuple[_Series, list[tuple[int, int]]]:
-        """With these samples, and the holes, as (since, until), that were none before."""
+    def grown(self, at: Times, longest: int) -> tuple[_Series, list[tuple[int, int]]]:
+        """With these samples, and the holes, as (since, until), that were none before; longest: of the steps."""
         first, last = int(at[0]), int(at[-1])
-        steps = np.diff(at)
-        holes = np.flatnonzero(steps > self.gap_ms)
-        if self.stretches and not len(holes):
+        if self.stretches and longest <= self.gap_ms:
             start, end = self.stretches[-1]
             if end <= first <= end + self.gap_ms:
                 return self._with((*self.stretches[:-1], (start, last)), self.known), []
+        holes = np.flatnonzero(np.diff(at) > self.gap_ms)
         new = zip([first, *at[holes + 1].tolist()], [*at[holes].tolist(), last], strict=True)
         stretches = _merged([*self.stretches, *new], self.gap_ms)
         known = max(self.known, stretches[-STRETCHES - 1][1]) if len(stretches) > STRETCHES else self.known
@@ -101,10 +100,11 @@ class Gaps:
     def add(self, device: str, quantities: Sequence[int], at: Times) -> tuple[Gap, ...]:
         """Take samples in order of time; gives the gaps that they leave: between them, and to what came before."""
         found: list[Gap] = []
+        longest = int(np.diff(at).max(initial=0))
         for quantity in quantities:
             series = self.series.get((device, quantity)) or self._meet(device, quantity)
             if series.gap_ms:
-                series, holes = series.grown(at)
+                series, holes = series.grown(at, longest)
                 found += (Gap(quantity=quantity, since=since, until=until) for since, until in holes)
             self.series.set((device, quantity), series)
         return tuple(found)

@@ -40,8 +40,8 @@ from collector.quality.attenuation import Test, Window, attenuated
 from collector.quality.companions import Companions, Derived, Revision
 from collector.quality.gaps import Gap, Gaps, Silence
 from collector.quality.memory import Memory
-from collector.quality.neighbourhood import Neighbourhood
-from collector.quality.qartod import SUSPECT, Flags, Floats, Samples, Tail, Tests, extend, ranges
+from collector.quality.neighbourhood import Neighbourhood, View, alone
+from collector.quality.qartod import Flags, Floats, Samples, Tail, Tests, extend, ranges
 from collector.quality.settings import QualitySettings
 from edge_agent.contract.device import Box
 from edge_agent.contract.packs import Block
@@ -72,6 +72,14 @@ class _Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     windows: tuple[Window, ...]
 
 
+class _Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """The tests of a set of quantities: by next neighbours in time, by windows, by neighbours in space."""
+
+    tests: Tests
+    windowed: tuple[Test, ...]
+    views: tuple[View, ...]
+
+
 _Key = tuple[str, tuple[int, ...]]
 """A box and the quantities that it sends together."""
 
@@ -92,7 +100,7 @@ class Quality:
         """fleet: the boxes, whose positions and media say who is whose neighbour; began: when (ms UTC) this collector
         did, since gaps from before are not known."""
         self._settings = settings or QualitySettings()
-        self._tests: dict[_Key, tuple[Tests, tuple[Test, ...]]] = {}
+        self._plans: dict[_Key, _Plan] = {}
         self._segments: Memory[_Key, tuple[_Segment, ...]] = Memory()
         """The one that grew last stands last."""
         self._sets: dict[str, list[tuple[int, ...]]] = {}
@@ -104,7 +112,7 @@ class Quality:
     def judge(self, device: str, block: Block) -> Judged:
         """Flag the readings of a block, which may lie anywhere in time."""
         key = (device, block.quantities)
-        tests, _ = self._tests.get(key) or self._meet(key)
+        tests = (self._plans.get(key) or self._meet(key)).tests
         at = np.array(block.at, np.int64)
         ticks = np.array(block.columns, np.float64).reshape(len(block.quantities), len(at))
         values = ticks / tests.divisor
@@ -143,24 +151,26 @@ class Quality:
         for memory in (self._segments, self._gaps.series, self._companions.recent):
             memory.undo()
 
-    def _meet(self, key: _Key) -> tuple[Tests, tuple[Test, ...]]:
+    def _meet(self, key: _Key) -> _Plan:
         """The tests for a set of quantities that is new; the box's oldest makes room if there are too many."""
         known = self._sets.setdefault(key[0], [])
         known.append(key[1])
         if len(known) > SETS:
             oldest = (key[0], known.pop(0))
-            del self._tests[oldest]
+            del self._plans[oldest]
             self._segments.forget(oldest)
-        self._tests[key] = Tests.of(self._settings, *key), Test.of(self._settings, *key)
-        return self._tests[key]
+        self._plans[key] = _Plan(
+            tests=Tests.of(self._settings, *key),
+            windowed=Test.of(self._settings, *key),
+            views=self._around.views(*key),
+        )
+        return self._plans[key]
 
     def _judge(self, key: _Key, samples: Samples) -> Judged:
         device, quantities = key
+        for view in self._plans[key].views:
+            _worsen(samples.flags, view.rows, alone(view, samples))
         flags, revisions = self._in_time(key, samples)
-        for row, quantity in enumerate(quantities):
-            alone = self._around.alone(device, quantity, samples.at, samples.values[row], samples.sound[row])
-            if alone is not None:
-                flags[row, alone] = np.maximum(flags[row, alone], SUSPECT)
         flags, revisions, derived = self._companions.join(device, quantities, samples, flags, revisions)
         return Judged(
             values=samples.values,
@@ -171,16 +181,15 @@ class Quality:
         )
 
     def _in_time(self, key: _Key, samples: Samples) -> tuple[Flags, list[Revision]]:
-        """Run the tests that need neighbours in time; gives the flags made worse."""
-        tests, windowed = self._tests[key]
+        """Run the tests that need neighbours in time; the next neighbours last, for a tail keeps the flags so far."""
+        tests, windowed = self._plans[key].tests, self._plans[key].windowed
         at = samples.at
         first, end = int(at[0]), int(at[-1])
         segments = self._segments.get(key) or ()
         before = [s for s in segments if s.end < first <= s.end + tests.max_gap]
         last = max(before, key=lambda s: s.end) if before else None
+        windows = _move(windowed, last.windows if last else tuple(map(Window.new, windowed)), samples)
         tail, flags, revised = _continue(last.tail if last else Tail.new(len(key[1])), samples, tests)
-        windows = last.windows if last else tuple(Window.new(test) for test in windowed)
-        flags, windows = _move(windowed, windows, samples, flags)
         step = end - int(at[-2]) if len(at) > 1 else first - last.end if last else 0
         # A jump may be a hole that the backlog fills later: then the end before it stays open too.
         jumped = last is not None and 0 < 1.5 * last.step < first - last.end
@@ -215,13 +224,15 @@ def _continue(tail: Tail, samples: Samples, tests: Tests) -> tuple[Tail, Flags, 
     return tail, all_flags, revised
 
 
-def _move(
-    tests: tuple[Test, ...], windows: tuple[Window, ...], samples: Samples, flags: Flags
-) -> tuple[Flags, tuple[Window, ...]]:
-    """Run the tests that look at windows; gives the flags made worse and the windows behind the samples."""
+def _move(tests: tuple[Test, ...], windows: tuple[Window, ...], samples: Samples) -> tuple[Window, ...]:
+    """Run the tests that look at windows, on the samples' own flags; gives the windows behind the samples."""
     moved = []
     for test, window in zip(tests, windows, strict=True):
         marks, after = attenuated(test, window, samples.at, samples.ticks[test.rows], samples.sound[test.rows])
-        flags[test.rows] = np.maximum(flags[test.rows], marks)
+        _worsen(samples.flags, test.rows, marks)
         moved.append(after)
-    return flags, tuple(moved)
+    return tuple(moved)
+
+
+def _worsen(flags: Flags, rows: list[int], marks: Flags) -> None:
+    flags[rows] = np.maximum(flags[rows], marks)
