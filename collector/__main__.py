@@ -14,6 +14,7 @@ from collector.credentials import ACCESS_LIST, enrol
 from collector.errors import Failure
 from collector.provisioning import commands as provisioning
 from collector.regulator import commands as regulator_commands
+from collector.reports import commands as reports
 from collector.settings import SettingsError, listed, load, read
 from collector.standards import commands as standards_commands
 from collector.standards.table import read_limits, zone_mistakes
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     client.add_commands(commands)
     regulator_commands.add_commands(commands)
+    reports.add_commands(commands)
     standards_commands.add_commands(commands)
     copy_command.add_commands(commands)
     provisioning.add_commands(commands)

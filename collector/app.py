@@ -14,6 +14,7 @@ from pathlib import Path
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.ask import Averages
 from collector.averages.averager import Averager
 from collector.averages.paces import Paces
 from collector.averages.source import Source
@@ -28,6 +29,7 @@ from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.regulator.job import Regulator
 from collector.regulator.maker import CONSUMER
+from collector.reports.day import Reports
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
 from collector.standards.exceedances import HOUR, Exceedances
@@ -103,6 +105,9 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
             counters=counters,
             now=now_ms,
         )
+    source = Source(store=store, paces=paces, rule=settings.averages.rule)
+    literal = settings.averages.nowcast == "literal"
+    averages = Averages(fleet=boxes, source=source, literal_nowcast=literal, now=now_ms)
     context = Context(
         fleet=boxes,
         live=live,
@@ -111,6 +116,8 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         access=Access(engine),
         ledger=ledger,
         commands=intake.commands,
+        averages=averages,
+        reports=Reports(store=store, averages=averages, standards=standards, exceedances=exceedances),
         standards=standards,
         exceedances=exceedances,
         alarm_on=settings.standards.alarm_on,
@@ -131,9 +138,9 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     averager = Averager(
         fleet=boxes,
         touched=touched,
-        source=Source(store=store, paces=paces, rule=settings.averages.rule),
+        source=source,
         settle_ms=settings.averages.settle_s * 1000,
-        literal_nowcast=settings.averages.nowcast == "literal",
+        literal_nowcast=literal,
         writing=thread,
         thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="averages")),
         written=watch.written,

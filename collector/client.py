@@ -1,4 +1,4 @@
-"""Commands that ask a running collector over HTTP (`query`, `watch`), and those on its database."""
+"""How commands ask a running collector over HTTP; `calibrate` and `watch`, and those on its database."""
 
 from __future__ import annotations
 
@@ -15,33 +15,21 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from collector.errors import Failure
+from collector.local_time import LOCAL
 from collector.quarantine import Quarantine
 from collector.settings import load
 from collector.state import database, now_ms
 from collector.web.access import ROLES, Access
 from collector.web.context import Refusal
-from collector.web.query import LOCAL, iso, parse_span
-from collector.web.wording import FLAGS
-from edge_agent.contract.events import Status
-from edge_agent.contract.quantities import BY_NAME
+from collector.web.query import iso, parse_span
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 
 TIMEOUT = ClientTimeout(total=60, connect=10)
-STATUS = {status.value: status.name.lower() for status in Status}
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `query`, `watch`, `token`, `audit` and `refused`; each sets `run`, which returns the exit status."""
-    query = commands.add_parser("query", help="show the readings of a station")
-    query.add_argument("station", help="such as air-01")
-    query.add_argument("quantity", help="such as pm2_5")
-    query.add_argument("--last", default="24h", metavar="SPAN", help="how far back: 15m, 24h, 7d (default 24h)")
-    query.add_argument("--every", metavar="SPAN", help="means of this step: 15m, 1h, 1d")
-    query.add_argument("--csv", action="store_true", help="as CSV with times in UTC")
-    add_connection(query)
-    query.set_defaults(run=_query)
-
+    """Add `calibrate`, `watch`, `token`, `audit` and `refused`; each sets `run`, which returns the exit status."""
     calibrate = commands.add_parser("calibrate", help="say that a sensor of a box is under calibration, or no more")
     calibrate.add_argument("device", help="such as water-01")
     calibrate.add_argument("sensor", help="a name under station.sensors in the box's file")
@@ -100,28 +88,6 @@ def span_ms(text: str) -> int:
         return parse_span(text)
     except Refusal as refusal:
         raise Failure(f"{refusal} {refusal.todo[1]}") from None
-
-
-def _query(options: argparse.Namespace) -> int:
-    query = {"station": options.station, "quantity": options.quantity}
-    query["start"] = str(iso(now_ms() - span_ms(options.last)))
-    if options.every:
-        query["every"] = options.every
-    if options.csv:
-        print(ask(options, "GET", "readings", query={**query, "format": "csv"}).decode(), end="")
-        return 0
-    answer = msgspec.json.decode(ask(options, "GET", "readings", query=query))
-    quantity = BY_NAME[options.quantity]
-    for row in answer["rows"]:
-        at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
-        value = "–" if row["value"] is None else f"{row['value']:.{quantity.decimals}f} {quantity.unit}"
-        flag = FLAGS.get(row["flag"], FLAGS[2])
-        why = f" ({STATUS.get(row['status'], row['status'])})" if row["status"] else ""
-        count = f"  {row['n']} of {row['of']}" if "n" in row else ""
-        print(f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{why}{count}")
-    if not answer["rows"]:
-        print(f"No readings of {options.quantity} at {options.station} in the last {options.last}.", file=sys.stderr)
-    return 0
 
 
 def _calibrate(options: argparse.Namespace) -> int:

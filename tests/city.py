@@ -15,11 +15,17 @@ from aiohttp import ClientSession, web
 
 from collector.alerts.desk import PlateDesk
 from collector.alerts.sightings import sighting
+from collector.averages.ask import Averages
+from collector.averages.means import Rule
+from collector.averages.paces import Paces
+from collector.averages.source import Source
 from collector.commands import Commands
 from collector.database import open_database
 from collector.ledger import Ledger
 from collector.live import LatestReading, Live
 from collector.points import Frame
+from collector.regulator.job import Regulator
+from collector.reports.day import Reports
 from collector.standards.exceedances import Exceedances
 from collector.standards.table import Standards, read_limits
 from collector.stores.duckdb import DuckStore
@@ -101,6 +107,7 @@ class City:
         self.commands = Commands(self._box, limit_s=0.2)
         self.obeys = True
         """Whether the boxes answer commands; they have a sensor `ph` and nothing else."""
+        self.regulator: Regulator | None = None
         self.url = ""
 
     def _box(self, topic: str, payload: bytes) -> None:
@@ -163,17 +170,24 @@ class City:
     @property
     def context(self) -> Context:
         """What the web part is given."""
+        source = Source(store=self.store, paces=Paces(self.engine), rule=Rule(75))
+        averages = Averages(fleet=FLEET, source=source, literal_nowcast=False, now=lambda: self.time)
         return Context(
             fleet=FLEET,
             live=self.live,
             store=self.store,
             desk=self.desk,
             access=self.access,
+            averages=averages,
+            reports=Reports(
+                store=self.store, averages=averages, standards=self.standards, exceedances=self.exceedances
+            ),
             standards=self.standards,
             exceedances=self.exceedances,
             alarm_on=("certain",),
             ledger=self.ledger,
             commands=self.commands,
+            regulator=self.regulator,
             counters=self.counters,
             now=lambda: self.time,
         )

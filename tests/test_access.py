@@ -19,6 +19,8 @@ from collector.web.guard import COOKIE
 PICTURE = "/api/v1/plates/cam-01.7.1/picture"
 READINGS = "/api/v1/readings?station=air-01&quantity=pm2_5"
 CALIBRATE = "/api/v1/devices/air-01/calibration"
+AVERAGES = READINGS.replace("readings", "averages")
+CURVE = READINGS.replace("readings", "curve.png")
 WATCH = {"pattern": "51K12345", "reason": "xe mất cắp", "expires": "2026-11-23T00:00:00Z"}
 
 TECHNICAL = {"technician", "operator"}
@@ -32,6 +34,10 @@ MATRIX: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("GET", "/api/v1/devices"): ("/api/v1/devices", None, EVERYBODY),
     ("GET", "/api/v1/readings"): (READINGS, None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/regulator"): ("/api/v1/regulator", None, {"officer", "operator"}),
+    ("GET", "/api/v1/averages"): (AVERAGES, None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/aqi"): ("/api/v1/aqi?station=air-01", None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/curve.png"): (CURVE, None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/reports/{station}"): ("/api/v1/reports/air-01", None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/limits"): ("/api/v1/limits?station=air-01", None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/exceedances"): ("/api/v1/exceedances", None, {"technician", "officer", "operator"}),
     ("POST", "/api/v1/devices/{device}/calibration"): (CALIBRATE, {"sensor": "ph", "action": "end"}, {"technician"}),
@@ -52,6 +58,7 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
     city = City(tmp_path)
     city.watch("68A12345")
     city.arrive(1, plate())
+    city.measure("air-01", "pm2_5", [20.0], [1])
     async with city.served():
         yield city
     city.close()

@@ -55,7 +55,7 @@ async def test_commands(city: City, tmp_path: Path) -> None:
         ["900.0", "µg/m3", "✕", "fail"],
     ]
     status, out, _ = await command(city, "officer", tmp_path, "query", "air-01", "pm2_5", "--csv", "--every", "1d")
-    assert out.splitlines()[0] == "at,unit,value,flag,status,n,of"
+    assert out.splitlines()[0] == "at,unit,value,flag,coverage,n,due,rule"
     status, _, err = await command(city, "officer", tmp_path, "query", "air-1", "pm2_5")
     assert status == 1 and "air-01" in err
     status, _, err = await command(city, "officer", tmp_path, "query", "air-01", "pm25")

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from collector.client import add_connection, ask, span_ms
+from collector.local_time import LOCAL
 from collector.state import now_ms
-from collector.web.query import LOCAL, iso
+from collector.web.query import iso
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,22 +7,18 @@ cannot be judged says so, and takes back what the period said before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from typing import NamedTuple
 
+from collector.local_time import local_day
 from collector.standards.exceedances import HOUR, Evidence, Finding
 from collector.standards.table import Limit
-from collector.stores import LOCAL_MS, ReadingRow
+from collector.stores import ReadingRow
 from edge_agent.contract.legal import Averaging
 
 USABLE = (1, 2)
 LENGTH: dict[Averaging, int] = {"sample": HOUR, "1h": HOUR, "8h": 8 * HOUR, "24h": 24 * HOUR}
 """Milliseconds of a period; a month's is found in the calendar."""
-
-
-def local_day(at: int) -> date:
-    """The local day of a time in ms."""
-    return datetime.fromtimestamp((at + LOCAL_MS) / 1000, UTC).date()
 
 
 def end_of(averaging: Averaging, at: int) -> int:

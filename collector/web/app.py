@@ -12,7 +12,7 @@ from aiohttp import web
 from collector.live import LAST_ALERTS, LatestReading
 from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
-from collector.web import calibration, measurements, officers, page, police, regulator
+from collector.web import calibration, measurements, officers, page, police, regulator, reports
 from collector.web.context import CONTEXT, Context
 from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, Route, dress, guard
 from edge_agent.contract.quantities import BY_NAME
@@ -33,6 +33,10 @@ ROUTES = (
     Route(method="GET", path="/metrics", handler=measurements.metrics, right="metrics"),
     Route(method="GET", path="/api/v1/devices", handler=measurements.devices, right="devices"),
     Route(method="GET", path="/api/v1/readings", handler=measurements.readings, right="readings"),
+    Route(method="GET", path="/api/v1/averages", handler=reports.averages, right="readings"),
+    Route(method="GET", path="/api/v1/aqi", handler=reports.aqi, right="readings"),
+    Route(method="GET", path="/api/v1/curve.png", handler=reports.curve, right="readings"),
+    Route(method="GET", path="/api/v1/reports/{station}", handler=reports.day, right="readings"),
     Route(method="GET", path="/api/v1/limits", handler=officers.limits, right="limits"),
     Route(method="GET", path="/api/v1/exceedances", handler=officers.exceedances, right="limits"),
     Route(

@@ -9,10 +9,12 @@ import msgspec
 from aiohttp import web
 
 from collector.alerts.desk import PlateDesk
+from collector.averages.ask import Averages
 from collector.commands import Commands
 from collector.ledger import Account
 from collector.live import Live
 from collector.regulator.job import Regulator
+from collector.reports.day import Reports
 from collector.standards.exceedances import Exceedances
 from collector.standards.table import Certainty, Standards
 from collector.stores import LatestRow, ReadingRow, Series
@@ -46,6 +48,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     desk: PlateDesk
     access: Access
     ledger: LedgerSummary
+    averages: Averages
+    reports: Reports
     standards: Standards
     exceedances: Exceedances
     alarm_on: tuple[Certainty, ...]

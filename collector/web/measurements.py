@@ -12,12 +12,11 @@ from collector.web import regulator, tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
 from collector.web.metrics import labelled, render
-from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_time
+from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_span_of
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
 
 MAX_ROWS = 100_000
-DAY_MS = 86_400_000
 
 
 def concerns(role: Role, box: Box) -> bool:
@@ -72,15 +71,7 @@ async def readings(request: web.Request) -> web.Response:
     stations = [name for name, box in context.fleet.items() if box.medium is not None]
     known(query.station, stations, ("trạm", "station"))
     known(query.quantity, BY_NAME, ("thông số", "quantity"))
-    stop = parse_time(query.stop, "stop") or context.now() + 1
-    start = parse_time(query.start, "start")
-    start = stop - DAY_MS if start is None else start
-    if start >= stop:
-        raise Refusal(
-            400,
-            ("Thời điểm bắt đầu phải trước thời điểm kết thúc.", "The start must be before the stop."),
-            ("Đổi start hoặc stop.", "Change start or stop."),
-        )
+    start, stop = parse_span_of(query, context.now())
     every = None if query.every is None else parse_span(query.every)
     box = context.fleet[query.station]
     assert box.medium is not None

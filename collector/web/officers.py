@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from collector.local_time import local_day
 from collector.standards.exceedances import Exceedance
-from collector.standards.judge import local_day
 from collector.standards.table import Limit
-from collector.web.context import CONTEXT, Context, Refusal, json
-from collector.web.query import ExceedancesQuery, LimitsQuery, iso, known, parse_query, parse_time
+from collector.web.context import CONTEXT, Context, json
+from collector.web.query import ExceedancesQuery, LimitsQuery, iso, known, parse_day, parse_query, parse_time
 from edge_agent.contract.quantities import BY_NAME
 
 MONTH_MS = 31 * 86_400_000
@@ -23,7 +22,7 @@ async def limits(request: web.Request) -> web.Response:
     """The limits that hold for a station on a local day."""
     context, query = request.app[CONTEXT], parse_query(request.query, LimitsQuery)
     _station(context, query.station)
-    day = local_day(context.now()) if query.day is None else _day(query.day)
+    day = local_day(context.now()) if query.day is None else parse_day(query.day)
     return json([_limit(each) for each in context.standards.of(query.station, day)])
 
 
@@ -43,18 +42,6 @@ async def exceedances(request: web.Request) -> web.Response:
 
 def _station(context: Context, name: str) -> None:
     known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        quoted = f"day={text[:20]!r}"
-        raise Refusal(
-            400,
-            (f"{quoted} không phải ngày.", f"{quoted} is not a day."),
-            ("Viết như 2026-01-31.", "Write it like 2026-01-31."),
-        ) from None
 
 
 def _limit(limit: Limit) -> dict[str, Any]:

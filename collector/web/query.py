@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Annotated, Literal, TypeVar
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import msgspec
 
+from collector.averages.periods import Period
 from collector.web.context import Refusal
 from edge_agent.contract.strict import nearest
 
 T = TypeVar("T")
 
-LOCAL = timezone(timedelta(hours=7))
-"""Phú Quốc has no summer time."""
 MAX_MS = 4_102_444_800_000
+DAY_MS = 86_400_000
 _SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MAX_SPAN_MS = 3660 * 86_400_000
@@ -32,6 +32,36 @@ class ReadingsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     stop: str | None = None
     every: str | None = None
     format: Literal["json", "csv"] = "json"
+
+
+class AveragesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/averages`."""
+
+    station: str
+    quantity: str
+    period: Period = "1h"
+    start: str | None = None
+    stop: str | None = None
+    format: Literal["json", "csv"] = "json"
+
+
+class AqiQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/aqi`."""
+
+    station: str
+    period: Literal["1h", "24h"] = "1h"
+    start: str | None = None
+    stop: str | None = None
+    format: Literal["json", "csv"] = "json"
+
+
+class CurveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/curve.png`."""
+
+    station: str
+    quantity: str
+    start: str | None = None
+    stop: str | None = None
 
 
 class LimitsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,6 +182,40 @@ def parse_span(text: str) -> int:
             ("Viết như 30s, 15m, 1h hoặc 7d; tối đa 3660d.", "Write it like 30s, 15m, 1h or 7d; at most 3660d."),
         )
     return span
+
+
+class _Spanned(Protocol):
+    @property
+    def start(self) -> str | None: ...
+    @property
+    def stop(self) -> str | None: ...
+
+
+def parse_span_of(query: _Spanned, now: int) -> tuple[int, int]:
+    """From `start`, else a day before the end, to before `stop`, else now; ms. Raises Refusal."""
+    stop = parse_time(query.stop, "stop") or now + 1
+    start = parse_time(query.start, "start")
+    start = stop - DAY_MS if start is None else start
+    if start >= stop:
+        raise Refusal(
+            400,
+            ("Thời điểm bắt đầu phải trước thời điểm kết thúc.", "The start must be before the stop."),
+            ("Đổi start hoặc stop.", "Change start or stop."),
+        )
+    return start, stop
+
+
+def parse_day(text: str) -> date:
+    """A day such as 2026-01-31. Raises Refusal."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        quoted = f"day={text[:20]!r}"
+        raise Refusal(
+            400,
+            (f"{quoted} không phải ngày.", f"{quoted} is not a day."),
+            ("Viết như 2026-01-31.", "Write it like 2026-01-31."),
+        ) from None
 
 
 def known(name: str, names: Iterable[str], what: tuple[str, str]) -> None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from collector.alerts.desk import Alert
 from collector.alerts.match import normal
 from collector.live import DeviceState, LatestReading
+from collector.local_time import LOCAL
 from collector.standards.table import Limit
-from collector.web.query import LOCAL
 from edge_agent.contract.quantities import BY_NAME
 
 

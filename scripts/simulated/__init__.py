@@ -17,7 +17,6 @@ from pathlib import Path
 
 from edge_agent.clock import Now, now_ms
 from edge_agent.station.drivers.atlas_ezo import AtlasEzo
-from edge_agent.station.drivers.modbus import Modbus
 from edge_agent.station.drivers.nmea_weather import NmeaWeather
 from edge_agent.station.drivers.pms5003 import Pms5003
 from edge_agent.station.drivers.sds011 import Sds011
@@ -52,7 +51,7 @@ async def simulate(settings: StationSettings, *, seed: str = "", now: Now = now_
             instruments = {
                 key: (sensor, partial(measure, key, sensor))
                 for key, sensor in wired.items()
-                if isinstance(sensor, Modbus)
+                if sensor.modbus
             }
             if isinstance(line, TcpLine):
                 if instruments:

@@ -1,0 +1,118 @@
+"""The API of means, indices, curves and reports: what officers take away with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import msgspec
+from aiohttp import web
+
+from collector.averages.ask import AqiRow, AverageRow
+from collector.averages.periods import PERIODS, Period
+from collector.local_time import local_day
+from collector.web import tables
+from collector.web.context import CONTEXT, Context, Refusal, json
+from collector.web.page import TEMPLATES
+from collector.web.query import AqiQuery, AveragesQuery, CurveQuery, iso, known, parse_day, parse_query, parse_span_of
+from edge_agent.contract.device import Box
+from edge_agent.contract.quantities import BY_NAME
+
+assert get_args(Period) == PERIODS
+MAX_SPAN_MS = {"1min": 8 * 86_400_000, "5min": 40 * 86_400_000}
+"""Means of minutes are made when they are asked for."""
+_INLINE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+
+
+async def averages(request: web.Request) -> web.Response:
+    """Means of one quantity over one kind of period, each with its coverage, flag and rule."""
+    context, query = request.app[CONTEXT], parse_query(request.query, AveragesQuery)
+    box = station(context, query.station)
+    known(query.quantity, BY_NAME, ("thông số", "quantity"))
+    start, stop = parse_span_of(query, context.now())
+    most = MAX_SPAN_MS.get(query.period)
+    if most is not None and stop - start > most:
+        days = most // 86_400_000
+        raise Refusal(
+            413,
+            (
+                f"Trung bình {query.period} chỉ hỏi được {days} ngày một lần.",
+                f"{query.period} means: {days} days at once.",
+            ),
+            ("Chọn khoảng ngắn hơn, hoặc period=1h.", "Ask for less time, or period=1h."),
+        )
+    rows = await asyncio.to_thread(context.averages.ask, box.device, query.quantity, query.period, start, stop)
+    unit = BY_NAME[query.quantity].unit
+    if query.format == "csv":
+        columns = ("at", "unit", "value", "flag", "coverage", "n", "due", "rule")
+        lines = ((iso(row.at), unit, *(getattr(row, name) for name in columns[2:])) for row in rows)
+        return tables.csv_response(f"{query.station}-{query.quantity}-{query.period}", columns, lines)
+    asked = {"station": query.station, "quantity": query.quantity, "unit": unit, "period": query.period}
+    return json({**asked, "start": iso(start), "stop": iso(stop), "rows": _rows(rows)})
+
+
+async def aqi(request: web.Request) -> web.Response:
+    """Air quality indices of hours or days, with their parts."""
+    context, query = request.app[CONTEXT], parse_query(request.query, AqiQuery)
+    box = station(context, query.station)
+    start, stop = parse_span_of(query, context.now())
+    rows = await asyncio.to_thread(context.averages.aqi, box.device, start, stop, query.period)
+    if query.format == "csv":
+        columns = ("at", "aqi", "dominant", "category")
+        lines = ((iso(row.at), row.aqi, row.dominant, row.category.name) for row in rows)
+        return tables.csv_response(f"{query.station}-aqi-{query.period}", columns, lines)
+    return json({"station": query.station, "period": query.period, "rows": _rows(rows)})
+
+
+async def curve(request: web.Request) -> web.Response:
+    """A picture (PNG) of one quantity with flags, hourly means, limits and gaps."""
+    context, query = request.app[CONTEXT], parse_query(request.query, CurveQuery)
+    box = station(context, query.station)
+    known(query.quantity, BY_NAME, ("thông số", "quantity"))
+    start, stop = parse_span_of(query, context.now())
+    found = await asyncio.to_thread(context.reports.curve, box, query.quantity, start, stop)
+    if found is None:
+        raise Refusal(
+            404,
+            ("Không có số liệu trong khoảng này.", "Nothing is stored in this span."),
+            ("Chọn khoảng khác.", "Ask for another span."),
+        )
+    from collector.reports.curves import draw  # matplotlib is loaded when the first picture is asked for
+
+    picture = await asyncio.to_thread(draw, found, "png", width=11.0, height=4.5)
+    return web.Response(body=picture, content_type="image/png")
+
+
+async def day(request: web.Request) -> web.Response:
+    """A station's local day on one page, to read, keep or print."""
+    context = request.app[CONTEXT]
+    box = station(context, request.match_info["station"])
+    asked = request.query.get("day")
+    wanted = local_day(context.now()) if asked is None else parse_day(asked)
+    html = await asyncio.to_thread(_page, context, box, wanted)
+    return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": _INLINE})
+
+
+def _page(context: Context, box: Box, wanted: Any) -> str:
+    from collector.reports.curves import draw
+
+    found = context.reports.day(box, wanted)
+    pictures = []
+    for each in found.curves:
+        svg = draw(each, "svg").decode()
+        pictures.append(svg[svg.index("<svg") :])
+    rule = next((row.rule for row in found.means.values()), "")
+    template = TEMPLATES.get_template("report.html")
+    return template.render(day=found, pictures=pictures, rule=rule, now=context.now())
+
+
+def station(context: Context, name: str) -> Box:
+    """A box that measures. Raises Refusal."""
+    known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
+    return context.fleet[name]
+
+
+def _rows(rows: Sequence[AverageRow | AqiRow]) -> list[dict[str, Any]]:
+    extra = [{"category": row.category.name} if isinstance(row, AqiRow) else {} for row in rows]
+    return [{**msgspec.structs.asdict(row), **more, "at": iso(row.at)} for row, more in zip(rows, extra, strict=True)]
