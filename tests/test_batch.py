@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import pytest
 from collector_double import until
 from frames import box
 from paho.mqtt import client as mqtt
@@ -20,7 +22,7 @@ from servers import mosquitto
 from collector.alerts.desk import PlateDesk
 from collector.averages.paces import Paces
 from collector.averages.touched import Touched
-from collector.batch import Sinks
+from collector.batch import Message, Sinks
 from collector.database import open_database
 from collector.intake import MAX_WAITING, Intake
 from collector.ledger import Account, Ledger
@@ -30,7 +32,7 @@ from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, Store, StoreError
-from edge_agent.contract.events import Reading, Readings, Stored
+from edge_agent.contract.events import BoxStatus, Reading, Readings, Stored
 from edge_agent.contract.packs import encode_pack
 from edge_agent.contract.runs import numbers
 from edge_agent.contract.topics import down, up
@@ -81,20 +83,21 @@ class Centre:
         self._client.connect("127.0.0.1", port)
         self._client.subscribe(down("air-01", "stored"))
         self._client.loop_start()
+        self.sinks = Sinks(
+            fleet=fleet,
+            ledger=self.ledger,
+            quality=Quality(),
+            store=self.store,
+            touched=self.touched,
+            paces=self.paces,
+            desk=PlateDesk(engine),
+            quarantine=self.quarantine,
+            counters=self.counters,
+        )
         self.intake = Intake(
             broker=BrokerSettings(host="127.0.0.1", port=port),
             password=None,
-            sinks=Sinks(
-                fleet=fleet,
-                ledger=self.ledger,
-                quality=Quality(),
-                store=self.store,
-                touched=self.touched,
-                paces=self.paces,
-                desk=PlateDesk(engine),
-                quarantine=self.quarantine,
-                counters=self.counters,
-            ),
+            sinks=self.sinks,
             live=self.live,
             counters=self.counters,
             thread=self._thread,
@@ -167,6 +170,7 @@ async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) ->
                 await until(lambda: centre.counters["store_failures_total"] >= 1, "refused for now")
             assert centre.receipts == []
             assert centre.ledger.summary() == []
+            assert centre.touched.take("hours", before=2 * AT, limit=9) == [], "what is not stored touches nothing"
             assert centre.counters["readings_total"] == 0
             centre.store.down = False
             await asyncio.sleep(0.6)
@@ -175,6 +179,37 @@ async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) ->
         assert set(centre.receipts) == {1}
         assert centre.quarantine.list() == []
         assert centre.account().stored == 1
+
+
+async def test_a_crash_between_store_and_ledger_leaves_the_touch_and_the_pack_comes_again(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+
+        def crash(_entries: object) -> None:
+            (touch,) = centre.touched.take("hours", before=2 * AT, limit=9)
+            raise KeyboardInterrupt(touch.station)
+
+        async with centre.running():
+            centre.ledger.enter = crash
+            pack = encode_pack(7, "readings", [(1, Readings(at=AT, readings=(Reading(2, 50),)))])
+            new = centre.sinks.sort([Message(up("air-01", "readings"), pack, AT)]).new
+            with pytest.raises(KeyboardInterrupt, match="air-01"):
+                centre.sinks.store(new)
+        assert centre.store.values == {AT: 5.0}
+        assert len(centre.touched.take("hours", before=2 * AT, limit=9)) == 1
+
+
+async def test_what_a_box_says_of_its_paces_is_kept_but_not_from_the_future(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            for at, pace in ((AT - 3_600_000, 60), (2**60, 30), (-(2**60), 10)):
+                status = BoxStatus(online=True, at=at, version="1", outbox=7, paces={2: pace, 9999: 60, 3: -1})
+                payload = msgspec.msgpack.encode(status)
+                (found,) = centre.sinks.sort([Message(up("air-01", "status"), payload, AT)]).statuses
+                assert found == ("air-01", status)
+                due = centre.paces.due("air-01", "pm2_5")(np.array([AT, AT - 60_000]), np.array([AT + 60_000, AT]))
+                assert due.tolist() == {60: [1, 1], 30: [2, 1], 10: [6, 6]}[pace]
 
 
 async def test_messages_beyond_the_limit_are_dropped_counted_and_stored_when_they_come_again(tmp_path: Path) -> None:

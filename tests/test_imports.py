@@ -28,6 +28,10 @@ PURE = (
     "edge_agent.contract.topics",
     "collector.quality",
     "collector.points",
+    "collector.averages.aqi",
+    "collector.averages.indices",
+    "collector.averages.means",
+    "collector.averages.periods",
     "collector.stores.stack",
     "collector.stores.lines",
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from collector.averages.means import Means, Rule, of_hours, of_samples
 from collector.averages.periods import DAY, HOUR, PERIODS, end_of_last, floor, holding, stops
+from collector.settings import read
 
 T0 = local("2026-11-20 12:00")
 NAN = math.nan
@@ -129,6 +131,33 @@ def test_a_day_needs_its_share_of_the_hours_in_which_something_is_due(
 def test_rules_are_said() -> None:
     assert Rule().text(longer=False) == Rule().text(longer=True) == "flags 1+2; no coverage rule"
     assert Rule(75).text(longer=False) == "flags 1+2; coverage >= 75 %"
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "mistake"),
+    [
+        ("{}", Rule(), ""),
+        ("{coverage: 75}", Rule(75), ""),
+        ("{coverage: 66.6, nowcast: literal, settle_s: 0}", Rule(66.6), ""),
+        ("{coverage: 0}", None, "averages.coverage"),
+        ("{coverage: 101}", None, "averages.coverage"),
+        ("{nowcast: both}", None, "averages.nowcast"),
+        ("{settle_s: -1}", None, "averages.settle_s"),
+        ("{cover: 75}", None, "averages.cover"),
+    ],
+)
+def test_the_rule_is_set_in_the_collector_s_file_and_there_is_none_by_default(
+    tmp_path: Path, text: str, rule: Rule | None, mistake: str
+) -> None:
+    file = tmp_path / "collector.yaml"
+    fleet = Path(__file__).parent.parent / "firmware_configs"
+    plates = "plates: {keep_days: 1, keep_hit_days: 1}"
+    file.write_text(f"state: {tmp_path}\nfleet: {fleet}\n{plates}\naverages: {text}\n")
+    settings, mistakes = read(file)
+    assert [mistake] * bool(mistake) == [str(each.path) for each in mistakes]
+    if rule is not None:
+        assert settings is not None
+        assert settings.averages.rule == rule
 
 
 @pytest.mark.parametrize(
