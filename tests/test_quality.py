@@ -2,6 +2,8 @@
 
 import math
 import random
+import re
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -14,6 +16,17 @@ from collector.quality.settings import CORRECTED
 from collector.quality.stream import SETS
 from edge_agent.contract.packs import Block
 from edge_agent.contract.quantities import BY_NAME
+from edge_agent.contract.strict import build
+from edge_agent.contract.yaml_nodes import read_yaml
+
+ROOT = Path(__file__).parent.parent
+
+
+class Example(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A collector's file with nothing but this key."""
+
+    quality: QualitySettings
+
 
 T0 = 1_780_000_000_000
 MINUTE = 60_000
@@ -240,6 +253,15 @@ def test_settings_override_by_key_and_by_station():
         {"quantities": {"ph": {"spike": 1}}},
         {"quantities": {"ph": {"rate_per_min": 0}}},
         {"open_segments": 1},
+        {"quantities": {"ph": {"climatology": {"13": [1, 2]}}}},
+        {"quantities": {"ph": {"climatology": {"1": [1, 2, 3]}}}},
+        {"quantities": {"ph": {"attenuated": {"window_s": 600}}}},
+        {"quantities": {"ph": {"attenuated": {"window_s": 600, "suspect_below": 1, "fail_below": 2}}}},
+        {"quantities": {"ph": {"neighbours": {"within_km": 5, "least": 1, "absolute": 1, "relative": 1}}}},
+        {"quantities": {"pm2_5": {"twin": {"absolute": 5}}}},
+        {"humidity_correction": {"air-01": {"kappa": 0.4, "density": 1.65}}},
+        {"humidity_correction": {"air-01": {"formula": "koehler", "kappa": 0.4}}},
+        {"humidity_correction": {"air-01": {"formula": "linear", "a": 1, "b": 0, "c": 0, "humidity_at_most": 100}}},
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict):
@@ -259,6 +281,20 @@ def test_wrong_settings_are_refused(wrong: dict):
             ("stations", "sea-01", "ph"),
             "suspect_low (4) is above",
         ),
+        ({"quantities": {"ph": {"climatology": {"1": [7, 6]}}}}, ("quantities", "ph"), "month 1: 7 is above 6"),
+        (
+            {"quantities": {"ph": {"climatology": {"11-2": [6, 7], "1-3": [6, 7]}}}},
+            ("quantities", "ph"),
+            "names month 1 twice",
+        ),
+        ({"quantities": {"pm2_5_corrected": {}}}, ("quantities", "pm2_5_corrected"), "is computed"),
+        ({"quantities": {"pm10_b": {"twin": {"absolute": 1, "relative": 1}}}}, ("quantities", "pm10_b"), "the first"),
+        ({"quantities": {"ph": {"twin": {"absolute": 1, "relative": 1}}}}, ("quantities", "ph"), "ph has no twin"),
+        (
+            {"humidity_correction": {"air-1": {"formula": "linear", "a": 1, "b": 0, "c": 0}}},
+            ("humidity_correction", "air-1"),
+            "no station 'air-1'",
+        ),
     ],
 )
 def test_settings_without_effect_are_named(wrong: dict, path: tuple[str, ...], says: str):
@@ -266,6 +302,51 @@ def test_settings_without_effect_are_named(wrong: dict, path: tuple[str, ...], s
     assert found == path
     assert says in message
     assert cure
+
+
+def test_the_example_in_the_collectors_file_has_no_mistake(tmp_path: Path):
+    text = (ROOT / "firmware_configs" / "collector.yaml").read_text()
+    example = re.sub("^# ?", "", text[text.index("# quality:") :], flags=re.MULTILINE).split("\n\n")[0]
+    (file := tmp_path / "collector.yaml").write_text(example)
+    node, mistakes = read_yaml(file)
+    settings, more = build(node, Example)
+    assert (mistakes, more) == ([], [])
+    assert not list(settings.quality.mistakes(["waste-01", "air-01"]))
+    assert settings.quality.limits("air-01", "pm2_5").neighbours.least == 3
+    assert settings.quality.humidity_correction["air-01"].kappa == 0.4
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "says"),
+    [
+        ("quantities: {ph: {climatology: {13: [1, 2]}}}", "quality.quantities.ph.climatology.13", "a month such as 4"),
+        ("quantities: {ph: {climatology: {1: [1]}}}", "quality.quantities.ph.climatology.1", "a list of 2"),
+        ("quantities: {pm10: {twin: {absolute: 5}}}", "quality.quantities.pm10.twin", "missing key 'relative'"),
+        (
+            "quantities: {ph: {attenuated: {window_s: 600, suspect_below: 1, fail_below: 2}}}",
+            "quality.quantities.ph.attenuated.fail_below",
+            "(2) is above suspect_below (1)",
+        ),
+        (
+            "humidity_correction: {air-01: {formula: kohler, kappa: 1, density: 1}}",
+            "quality.humidity_correction.air-01.formula",
+            "unknown formula 'kohler'",
+        ),
+        (
+            "humidity_correction: {air-01: {kappa: 1, density: 1}}",
+            "quality.humidity_correction.air-01",
+            "koehler, linear",
+        ),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_place(text: str, place: str, says: str, tmp_path: Path):
+    (file := tmp_path / "collector.yaml").write_text(f"quality:\n  {text}\n")
+    node, _ = read_yaml(file)
+    _, (mistake,) = build(node, Example)
+    assert mistake.line == 2
+    assert str(mistake).startswith(f"{file}:2:")
+    assert place in str(mistake)
+    assert says in f"{mistake} {mistake.hint}"
 
 
 def test_no_default_is_a_mistake():
