@@ -186,6 +186,11 @@ def test_wind_that_is_not_valid_is_none(body: str, none: set[str]) -> None:
     assert answer.complaint
 
 
+def test_numbers_may_be_written_as_the_standard_allows() -> None:
+    for speed in ("0.5", ".5", "+.5", "00.50"):
+        assert meant(nmea(f"WIMWV,45.,R,{speed},M,A", **WIND)) == {"wind_speed": 0.5, "wind_direction": 45}
+
+
 def test_the_wind_that_is_named_is_taken() -> None:
     mda = "WIMDA,,I,,B,,C,,C,,,,C,30.0,T,,M,,N,3.0,M"
     said = ["WIMWV,010,R,1.0,M,A", "WIMWV,020,T,2.0,M,A", mda]
@@ -213,7 +218,9 @@ def test_a_valid_wind_comes_after_one_that_is_not() -> None:
         ("29.92,I,1.013,B", 1013.20759),
         ("29.92,I,,B", 1013.20759),
         (",I,1.013,B", 1013),
+        (",I,+1.01320,B", 1013.2),
         ("29.92,,1.0132,", None),
+        ("+,I,.,B", None),
         ("0.0,I,0.0,B", None),
         (",,,", None),
     ],

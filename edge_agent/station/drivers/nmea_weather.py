@@ -53,7 +53,7 @@ SENTENCE = re.compile(rb"\$([A-Z0-9]{5,8}(?:,[ -#%-)+-~]{0,100})?)\*([0-9A-Fa-f]
 MAX_SENTENCE = 120
 MAX_SENTENCES = 40
 """So many sentences may pass before everything that is wanted was heard."""
-NUMBER = re.compile(r"[+-]?[0-9]{1,6}(\.[0-9]{0,6})?")
+NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,6}(\.[0-9]{0,6})?")
 
 Heard = dict[str, float | None]
 """Quantities that were spoken of; None: the station says that it has no valid value."""
@@ -64,8 +64,8 @@ def find(buffer: bytes) -> tuple[int, bytes | None]:
     for sentence in SENTENCE.finditer(buffer):
         if reduce(xor, sentence[1]) == int(sentence[2], 16):
             return sentence.end(), sentence[0]
-    last = buffer.rfind(b"$")
-    return (last if 0 <= len(buffer) - last < MAX_SENTENCE and last >= 0 else len(buffer)), None
+    begun = buffer.rfind(b"$")
+    return (begun if begun >= 0 and len(buffer) - begun < MAX_SENTENCE else len(buffer)), None
 
 
 class NmeaWeather(Sensor, frozen=True, kw_only=True, tag="nmea_weather"):
