@@ -97,7 +97,7 @@ def test_with_a_rule_too_little_data_is_said_and_not_used_further(store: Store, 
     day = centre.points("air_24h")
     assert day[MIDNIGHT] == {
         "pm2_5": 45, "pm2_5_flag": 1, "pm2_5_coverage": pytest.approx(56.25),
-        "rule": "flags 1+2; hours with coverage >= 75 % >= 75 %",
+        "rule": "flags 1+2; coverage >= 75 % in >= 75 % of the hours",
     }  # fmt: skip
     assert (day[MIDNIGHT + DAY]["pm2_5"], day[MIDNIGHT + DAY]["pm2_5_flag"]) == (45, 3), "17 hours of 24"
     assert one[MIDNIGHT + DAY + 17 * HOUR] == {"pm2_5_flag": 9, "pm2_5_coverage": 0, "rule": one[MIDNIGHT]["rule"]}

@@ -131,6 +131,7 @@ def test_a_day_needs_its_share_of_the_hours_in_which_something_is_due(
 def test_rules_are_said() -> None:
     assert Rule().text(longer=False) == Rule().text(longer=True) == "flags 1+2; no coverage rule"
     assert Rule(75).text(longer=False) == "flags 1+2; coverage >= 75 %"
+    assert Rule(66.6).text(longer=True) == "flags 1+2; coverage >= 66.6 % in >= 66.6 % of the hours"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@
 
 Of an hour and more the stored averages are given; what begins after the last of them, the running period too, is made
 now, from the samples. Periods of 1 min and 5 min are always made now. A running period shows in its coverage, which is
-of all that is due in it, how much of it has passed. `of_samples` makes any of them from samples
-alone.
+of all that is due in it, how much of it has passed. `of_samples` makes any of them from
+samples alone.
 """
 
 from __future__ import annotations

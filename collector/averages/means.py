@@ -47,8 +47,8 @@ class Rule(NamedTuple):
         """As it stands beside the means."""
         if self.coverage is None:
             return "flags 1+2; no coverage rule"
-        of = "hours with " if longer else ""
-        return f"flags 1+2; {of}coverage >= {self.coverage:g} %" + (f" >= {self.coverage:g} %" if longer else "")
+        enough = f"coverage >= {self.coverage:g} %"
+        return f"flags 1+2; {enough}" + (f" in >= {self.coverage:g} % of the hours" if longer else "")
 
     def flags(self, values: Floats, share: Floats) -> NDArray[np.uint8]:
         """Flags for means of which `share` per cent of what is due was there."""
