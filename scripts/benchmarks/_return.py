@@ -79,6 +79,8 @@ class _Watched(Outbox):
         super().__init__(connection, max_bytes)
         self.put_at: dict[int, float] = {}
         self.delays: list[float] = []
+        self.heard = asyncio.Event()
+        """The first receipt has come; what was put before is backlog."""
 
     async def put(self, event: Event) -> int:
         began = time.perf_counter()
@@ -88,11 +90,13 @@ class _Watched(Outbox):
 
     async def forget(self, spans: Sequence[tuple[int, int]]) -> None:
         await super().forget(spans)
+        self.heard.set()
         for number in [n for n in self.put_at if any(first <= n <= last for first, last in spans)]:
             self.delays.append(time.perf_counter() - self.put_at.pop(number))
 
 
-async def _go_on_measuring(outbox: Outbox) -> None:
+async def _go_on_measuring(outbox: _Watched) -> None:
+    await outbox.heard.wait()
     while True:
         await outbox.put(samples(1, start=now_ms())[0])
         await asyncio.sleep(FRESH_EVERY_S)
