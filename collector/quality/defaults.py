@@ -57,7 +57,7 @@ DEFAULTS: dict[str, Limits] = {
     "pressure": _row(980, 1035, 2, 10, 2, (6, 24)),
     "wind_speed": _row(None, 45, 20, 40, None, None),  # gusts and calms are real
     "wind_direction": _row(None, None, None, None, None, None),  # turns through north
-    "rain": _row(None, 100, None, None, None, None),
+    "rain": _row(None, None, None, None, None, None),  # a counter, until the gauge is reset
     "solar_radiation": _row(None, 1400, None, None, None, None),  # clouds switch it, nights are flat
     "noise": _row(25, 120, 30, 60, None, (3, 12)),
     "pm2_5_b": _row(None, 500, 100, 300, 150, (6, 24)),

@@ -9,16 +9,18 @@ from typing import Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 
 from collector.local_time import LOCAL, local
 from collector.reports.day import Curve
+from collector.standards.table import Limit
 from collector.web.wording import AVERAGINGS, CERTAINTIES, bounds, unit
 
 INK, SEA, WARN, BAD, SOFT = "#13262c", "#0b5c6b", "#b07414", "#b3261e", "#54686f"
-SIGNS = {3: ("?", "x", WARN), 4: ("✕", "X", BAD)}
-"""Flag: its sign in words, its marker, its colour."""
+SIGNS = {3: ("x", WARN), 4: ("X", BAD)}
+"""Flag: its marker and its colour."""
+DAY = 86_400_000
 _LOCK = Lock()
 """Matplotlib is not made for several threads at once."""
 
@@ -46,31 +48,50 @@ def _draw(axes: Axes, curve: Curve) -> None:
     line[~np.isin(curve.flags, (1, 2))] = np.nan
     apart = np.flatnonzero(np.isin(curve.at, [since for since, _ in curve.gaps]))
     axes.plot(np.insert(at, apart + 1, at[apart]), np.insert(line, apart + 1, np.nan), color=SEA, lw=1)
-    for flag, (_, marker, colour) in SIGNS.items():
+    low, high = _reach(curve)
+    for flag, (marker, colour) in SIGNS.items():
         chosen = (curve.flags == flag) & ~np.isnan(curve.values)
-        axes.plot(at[chosen], curve.values[chosen], ls="", marker=marker, ms=4, color=colour)
+        # one far off stands at the edge: it must not flatten the rest
+        shown = np.clip(curve.values[chosen], low, high)
+        axes.plot(at[chosen], shown, ls="", marker=marker, ms=4, color=colour, clip_on=False)
     means = [(row.at, row.value) for row in curve.means if row.value is not None]
     if means:
         starts = [local(ms) for ms, _ in means]
         ends = [local(ms + 3_600_000) for ms, _ in means]
         axes.hlines([value for _, value in means], starts, ends, color=INK, lw=1.6, alpha=0.75)  # type: ignore[arg-type]
-    _limits(axes, curve)
+    axes.set_ylim(low, high)
+    _limits(axes, curve, high)
     axes.set_xlim(local(curve.start), local(curve.stop))  # type: ignore[arg-type]
-    locator = AutoDateLocator(tz=LOCAL, maxticks=9)
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=LOCAL))
+    axes.xaxis.set_major_locator(AutoDateLocator(tz=LOCAL, maxticks=9))
+    axes.xaxis.set_major_formatter(DateFormatter("%H:%M" if curve.stop - curve.start <= 2 * DAY else "%d/%m", tz=LOCAL))
     axes.grid(color="#d7e0e3", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _limits(axes: Axes, curve: Curve) -> None:
-    """Limits within reach of the curve; one far above it would only flatten it, and stands in the table."""
-    usable = curve.usable
-    top = float(np.max(usable)) * 2.5 if len(usable) else np.inf
-    for limit in curve.limits:
+def _reach(curve: Curve) -> tuple[float, float]:
+    """From where to where the picture goes: what counts, and a limit that lies near."""
+    usable = curve.usable if len(curve.usable) else curve.values[~np.isnan(curve.values)]
+    if not len(usable):
+        return 0.0, 1.0
+    low, high = float(np.min(usable)), float(np.max(usable))
+    room = max(high - low, abs(high) * 0.05, 10.0**-curve.quantity.decimals)
+    near = [bound for limit in _shown(curve) for bound in (limit.low, limit.high) if bound is not None]
+    near = [bound for bound in near if low - 1.5 * room <= bound <= high + 1.5 * room]
+    low, high = min([low, *near]), max([high, *near])
+    return low - 0.08 * room, high + 0.12 * room
+
+
+def _shown(curve: Curve) -> list[Limit]:
+    """A year's limit says nothing about a curve of days."""
+    return [limit for limit in curve.limits if limit.averaging != "year"]
+
+
+def _limits(axes: Axes, curve: Curve, high: float) -> None:
+    """Limits within reach of the curve; one far above it stands in the table."""
+    for limit in _shown(curve):
         sure = limit.certainty == "certain"
         for bound in (limit.low, limit.high):
-            if bound is None or bound > top:
+            if bound is None or not axes.get_ylim()[0] <= bound <= high:
                 continue
             axes.axhline(bound, color=BAD if sure else SOFT, lw=0.9, ls="--" if sure else ":")
             said = f"{AVERAGINGS[limit.averaging].en}: {bounds(limit)}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collector.averages.ask import AqiRow, AverageRow, Averages
+from collector.averages.periods import HOUR
 from collector.local_time import local_day, span_of
 from collector.standards.exceedances import Exceedance, Exceedances
 from collector.standards.table import Limit, Standards
@@ -119,6 +120,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             means = self.averages.ask(box.device, quantity.name, "1h", start, stop)
             due = sum(row.due for row in means) / len(means) if means else 60.0
+            apart = LATE * HOUR / max(due, 0.1)
             yield Curve(
                 quantity=quantity,
                 start=start,
@@ -128,13 +130,17 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
                 flags=flags,
                 means=means,
                 limits=[limit for limit in limits if limit.quantity == quantity.name],
-                gaps=list(_gaps(at[~np.isnan(values)], start, stop, LATE * 3_600_000 / max(due, 0.1))),
+                gaps=list(
+                    _gaps(
+                        at[~np.isnan(values)], start, min(stop, self.averages.now()), LATE * 3_600_000 / max(due, 0.1)
+                    )
+                ),
                 calibrations=list(_stretches(at, status == Status.CALIBRATING)),
             )
 
 
 def _gaps(at: Times, start: int, stop: int, most: float) -> Iterator[tuple[int, int]]:
-    ends = np.concatenate(([start], at, [stop]))
+    ends = np.concatenate(([start], at, [max(stop, int(at[-1]) if len(at) else start)]))
     for i in np.flatnonzero(np.diff(ends) > most):
         yield int(ends[i]), int(ends[i + 1])
 

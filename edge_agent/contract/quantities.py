@@ -48,7 +48,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity(14, "pressure", "hPa", 1, 900, 1080, "Áp suất khí quyển"),
     Quantity(15, "wind_speed", "m/s", 2, 0, 75, "Tốc độ gió"),
     Quantity(16, "wind_direction", "°", 1, 0, 360, "Hướng gió"),
-    Quantity(17, "rain", "mm", 2, 0, 500, "Lượng mưa"),
+    Quantity(17, "rain", "mm", 2, 0, 100_000, "Lượng mưa"),  # counted since the gauge was reset
     Quantity(18, "solar_radiation", "W/m2", 0, 0, 1500, "Bức xạ mặt trời"),
     Quantity(19, "noise", "dB", 1, 20, 140, "Độ ồn"),
     # the second of twin sensors in one station
