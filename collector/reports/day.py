@@ -130,11 +130,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
                 flags=flags,
                 means=means,
                 limits=[limit for limit in limits if limit.quantity == quantity.name],
-                gaps=list(
-                    _gaps(
-                        at[~np.isnan(values)], start, min(stop, self.averages.now()), LATE * 3_600_000 / max(due, 0.1)
-                    )
-                ),
+                gaps=list(_gaps(at[~np.isnan(values)], start, min(stop, self.averages.now()), apart)),
                 calibrations=list(_stretches(at, status == Status.CALIBRATING)),
             )
 
