@@ -5,8 +5,8 @@
 
 Of an hour and more the stored averages are given; what begins after the last of them, the running period too, is made
 now, from the samples. Periods of 1 min and 5 min are always made now. A running period shows in its coverage, which is
-of all that is due in it, how much of it has passed. `of_samples` makes any of them from
-samples alone.
+of all that is due in it. Where the store has no averages at all, as of samples that are older than this collector's
+first, all are made of samples. `of_samples` makes any of them so.
 """
 
 from __future__ import annotations
