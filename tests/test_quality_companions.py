@@ -274,6 +274,11 @@ def test_of_a_neighbour_the_value_of_the_nearest_minute_counts() -> None:
     judge = around(air_02=[20, 20, 60, 60], air_03=[20, 20, 60, 60])
     assert [own(judge, 60, minute) for minute in range(6)] == [3, 3, 1, 1, 1, 1]
     assert own(judge, 20, 5) == 3
+    late = around()
+    for station in ("air-02", "air-03"):
+        for minute in (-256, 1):
+            late.judge(station, block(minute, pm2_5=[20]))
+    assert own(late, 60) == 3, "what was said long ago hides nothing"
 
 
 def test_a_station_may_be_judged_otherwise_or_not_at_all() -> None:

@@ -24,9 +24,11 @@ a spike is taken from the point before the spike. A gap flags nothing: it is tol
 
 Boxes send fresh samples first and their backlog beside them, so a series grows in several places at once. Each such
 segment remembers its last points, and a block continues the segment that ends last before it. Over the seam where a
-backlog meets newer samples nothing is compared, nor over a restart of the collector: after it every series begins anew,
-so that a spike, a jump or a flat line across it goes without its flag, and no good value gets one. However samples are
-cut into blocks, their flags are the same in the end; only what the neighbours said depends on who came first.
+backlog meets newer samples nothing is compared, nor over a restart of the collector. After a restart every series
+begins anew, as after a gap: a spike, a jump or a flat line across it goes without its flag, windows are judged again
+when they are whole, and no good value gets a flag for it, save that the pace of the next value is measured from the
+first, which nothing can show to be a spike. However samples are cut into blocks, their flags are the same in the end;
+only what the neighbours said depends on who came first.
 """
 
 from __future__ import annotations
