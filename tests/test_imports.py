@@ -34,6 +34,8 @@ PURE = (
     "collector.averages.periods",
     "collector.stores.stack",
     "collector.stores.lines",
+    "collector.regulator.cycles",
+    "collector.regulator.files",
 )
 """Modules, and packages with all below them, that do no I/O: what they are given is what they know."""
 OUTSIDE = {
@@ -132,11 +134,12 @@ def test_only_the_command_line_imports_the_files_that_know_all_parts() -> None:
 
 
 def test_only_the_files_that_know_all_parts_know_more_than_one() -> None:
-    """Settings are light and said in one file; everything else of a part is known to agent.py alone."""
+    """Settings are light and said in one file; everything else of a part is known to agent.py, and to the commands for
+    technicians, who meet one part alone."""
     for name, others in IMPORTS.items():
         known = {source for source in SOURCES for other in others if within(other, source)}
         known_well = {s for s in known if any(within(o, s) and not o.endswith(".settings") for o in others)}
-        if name not in ("edge_agent.agent", "edge_agent.__main__"):
+        if name not in ("edge_agent.agent", "edge_agent.__main__", "edge_agent.sensor_commands"):
             assert len(known_well - {s for s in SOURCES if within(name, s)}) == 0, f"{name} knows {known_well}"
 
 

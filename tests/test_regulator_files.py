@@ -13,7 +13,7 @@ from collector.__main__ import main
 from collector.regulator import files
 from collector.regulator.cycles import Outcome, outcomes
 from collector.regulator.maker import make_files
-from collector.regulator.settings import Ftp, Parameter, Station
+from collector.regulator.settings import Ftp, Parameter, RegulatorSettings, Sftp, Station
 from collector.settings import read
 from collector.stores import ReadingRow
 from edge_agent.contract.events import Status
@@ -236,3 +236,18 @@ def test_two_stations_never_share_names_of_files_and_a_server_has_one_way_in(
         text = GOOD.replace("kind: ftp,", f"kind: sftp, host_key: {key}, {way}")
         text = text if way else text.replace("password_file: f, ", "")
         assert "one of password_file and key_file must be given, and not both" in check(tmp_path, text, capsys)
+
+
+def test_the_settings_in_the_docs_make_the_file_in_the_docs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "regulator.md").read_text()
+    _, settings, _, shown, *_ = text.split("```")
+    assert check(tmp_path, settings.removeprefix("yaml"), capsys) == "no mistakes\n"
+    read_, _mistakes = read(tmp_path / "collector.yaml")
+    assert read_ is not None and read_.regulator is not None
+    samples = {"pm2_5": rows((28.6, 1, 0)), "co": rows((1150.0, 1, 0))}
+    samples = {q: [msgspec.structs.replace(r, at=HALF_PAST_EIGHT - CYCLE) for r in each] for q, each in samples.items()}
+    (file,) = make_files(read_.regulator, "air-01", [HALF_PAST_EIGHT - CYCLE], samples)
+    assert file.name in text
+    assert file.content.decode().replace("\r\n", "\n") == shown.lstrip("\n")
+    for struct in (*RegulatorSettings.__struct_fields__, *Sftp.__struct_fields__):
+        assert f"`{struct}" in text or f"  {struct}:" in text, f"{struct} is not explained"

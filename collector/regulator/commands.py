@@ -13,6 +13,7 @@ import msgspec
 
 from collector.client import add_connection, ask
 from collector.errors import Failure
+from collector.local_time import LOCAL, local
 from collector.regulator import files
 from collector.regulator.cycles import lead_ms
 from collector.regulator.login import log_in
@@ -23,7 +24,7 @@ from collector.regulator.spool import Account, Spool
 from collector.settings import load
 from collector.state import database, now_ms
 from collector.stores import ReadingRow
-from collector.web.query import LOCAL, iso
+from collector.web.query import iso
 from edge_agent.contract.strict import meant
 
 T = TypeVar("T")
@@ -178,4 +179,4 @@ def _time(text: str) -> int:
 
 
 def _local(ms: int | None) -> str:
-    return "" if ms is None else f"{datetime.fromtimestamp(ms / 1000, LOCAL):%Y-%m-%d %H:%M:%S}"
+    return "" if ms is None else f"{local(ms):%Y-%m-%d %H:%M:%S}"

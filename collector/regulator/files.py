@@ -11,16 +11,15 @@ What is missing (see `cycles.py`) has no line, or one without a value and with s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
+from collector.local_time import local
 from collector.regulator.cycles import Outcome
 from collector.regulator.settings import Parameter, Server, Station
 from edge_agent.contract.events import Status
 
-_LOCAL = timedelta(hours=7)
-"""Phú Quốc has no summer time."""
 _LINE_ENDS = {"crlf": "\r\n", "lf": "\n"}
 
 
@@ -35,9 +34,9 @@ class CycleFile(NamedTuple):
 
 
 def stamp(server: Server, cycle: int, cycle_ms: int) -> datetime:
-    """The time on the island that stands for a cycle which begins at `cycle` (ms UTC); without a zone."""
+    """The time on the island that stands for a cycle which begins at `cycle` (ms UTC)."""
     ms = cycle + (cycle_ms if server.stamp == "end" else 0)
-    return datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None) + _LOCAL
+    return local(ms)
 
 
 def name(server: Server, station: Station, at: datetime) -> str:

@@ -22,7 +22,7 @@ from edge_agent.contract.device import Box, Medium
 
 log = logging.getLogger(__name__)
 
-MAKE_S = 5.0
+MAKE_S = 2.0
 WATCH_S = 60.0
 
 

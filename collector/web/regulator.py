@@ -45,5 +45,5 @@ def metrics(regulator: Regulator, now: int) -> dict[str, float]:
     accounts = regulator.accounts()
     return {
         **labelled("regulator_files_waiting", "station", ((a.station, a.waiting) for a in accounts)),
-        **labelled("regulator_silent_seconds", "station", ((a.station, a.silent_ms(now) / 1000) for a in accounts)),
+        **labelled("regulator_silent_seconds", "station", ((a.station, a.silent_ms(now) // 1000) for a in accounts)),
     }
