@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
@@ -14,7 +12,7 @@ import msgspec
 
 from edge_agent.config import read, report
 from edge_agent.contract.nodes import Entry, Mapping, Mistake, Node
-from edge_agent.contract.yaml_nodes import resolve
+from edge_agent.contract.yaml_nodes import inline
 from edge_agent.errors import EXIT_CONFIG
 
 DEFAULT = "default"
@@ -76,12 +74,12 @@ def _lines(value: dict[Any, Any], node: Node | None, depth: int) -> Iterator[tup
         if below is None:
             continue
         entry = node.entries.get(str(key)) if isinstance(node, Mapping) else None
-        start = f"{'  ' * depth}{_inline(key)}:"
+        start = f"{'  ' * depth}{inline(key)}:"
         if isinstance(below, dict) and below:
             yield start, "" if entry else DEFAULT
             yield from _lines(below, entry.node if entry else None, depth + 1)
         else:
-            yield f"{start} {_inline(below)}", _source(entry)
+            yield f"{start} {inline(below)}", _source(entry)
 
 
 def _source(entry: Entry | None) -> str:
@@ -93,16 +91,3 @@ def _source(entry: Entry | None) -> str:
     path = Path(at.file)
     folder = f"{path.parent.name}/" if path.parent.name in ("devices", "types") else ""
     return f"{folder}{path.name}:{at.line}"
-
-
-def _inline(value: Any) -> str:
-    if isinstance(value, str):
-        simple = re.fullmatch(r"[\w/.][\w/.+-]*", value, re.ASCII) and isinstance(resolve(value), str)
-        return value if simple else json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_inline(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_inline(k)}: {_inline(v)}' for k, v in value.items() if v is not None)}}}"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return json.dumps(value)

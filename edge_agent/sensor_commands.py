@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from edge_agent import sensor_report
 from edge_agent.config import load
 from edge_agent.config_commands import add_set_argument
 from edge_agent.contract.device import Medium
 from edge_agent.errors import ConfigError, LineError
-from edge_agent.scan_progress import progress
+from edge_agent.station import sensor_report
+from edge_agent.station.scan_progress import progress
 from edge_agent.station.sensor import Sensor
 from edge_agent.station.settings import (
     Line,
@@ -150,7 +150,7 @@ def _capture(options: argparse.Namespace) -> int:
         print(f"{options.sensor}: the same bytes do not mean the same again; try once more", file=sys.stderr)
         return 1
     origin = (
-        f"{sensor.__struct_config__.tag}: what a real instrument said on {datetime.now(UTC):%Y-%m-%d}, captured by\n"
+        f"{sensor.__struct_config__.tag}: what an instrument said on {datetime.now(UTC):%Y-%m-%d}, captured by\n"
         "`edge-agent sensors capture`. Write here: maker, model, serial number, firmware, what it stood in."
     )
     try:

@@ -7,6 +7,7 @@ in full, so that no file can exhaust the box.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,20 @@ _CURES = (
     (r"expected ',' or", "a list or mapping in brackets is not closed", "add the missing comma or closing bracket"),
     (r"escape character", "a backslash in double quotes", "write it twice, or use single quotes"),
 )  # fmt: skip
+
+
+def inline(value: Any) -> str:
+    """A value on one line, as `read_yaml` reads it back; what is None in a mapping is left out."""
+    if isinstance(value, str):
+        simple = re.fullmatch(r"[\w/.][\w/.+-]*", value, re.ASCII) and isinstance(resolve(value), str)
+        return value if simple else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(inline(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{inline(k)}: {inline(v)}' for k, v in value.items() if v is not None)}}}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return json.dumps(value)
 
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:

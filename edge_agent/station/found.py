@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-import yaml
 
 from edge_agent.contract.device import Medium
 from edge_agent.contract.quantities import BY_NAME, QUANTITIES
+from edge_agent.contract.yaml_nodes import inline
 from edge_agent.station.conversation import Answer
 from edge_agent.station.sensor import Sensor
 from edge_agent.station.settings import AnySensor, Line, SerialLine, StationSettings, mistakes
@@ -74,7 +74,7 @@ def station_yaml(found: Iterable[Found], medium: Medium | None = None) -> str:
     for each in everything:
         sensor, why_not = _sensor(each, station, given)
         if each.line != line:
-            why_not = f"answers at another speed ({_flow(_said(each.line))}): set it to that of the others first"
+            why_not = f"answers at another speed ({inline(_said(each.line))}): set it to that of the others first"
         elif sensor and not why_not:
             trial = station | {"sensors": station["sensors"] | {each.name: sensor}}
             why_not = "; ".join(
@@ -90,7 +90,7 @@ def station_yaml(found: Iterable[Found], medium: Medium | None = None) -> str:
         "station:",
         f"  medium: {station['medium']:<24}# air, drinking_water, wastewater or seawater",
         "  lines:",
-        f"    {name}: {_flow(said)}",
+        f"    {name}: {inline(said)}",
     ]
     whole = head + text
     return "".join(f"{row}\n" if station["sensors"] else f"# {row}\n" for row in whole)
@@ -129,10 +129,10 @@ def _gives(sensor: dict[str, Any]) -> tuple[str, ...]:
 def _lines(found: Found, sensor: dict[str, Any]) -> list[str]:
     """A sensor as it stands in the file."""
     if found.driver:
-        flow = f"    {found.name}: {_flow(sensor)}"
+        flow = f"    {found.name}: {inline(sensor)}"
         if len(flow) <= WIDTH:
             return [flow]
-        return [f"    {found.name}:", *(f"      {key}: {_flow(value)}" for key, value in sensor.items())]
+        return [f"    {found.name}:", *(f"      {key}: {inline(value)}" for key, value in sensor.items())]
     said = {place.best.address: str(place.best) for place in found.places}
     text = [
         f"    {found.name}:",
@@ -142,10 +142,10 @@ def _lines(found: Found, sensor: dict[str, Any]) -> list[str]:
     ]
     for key, value in sensor.items():
         if key != "registers":
-            text.append(f"      {key}: {_flow(value)}")
+            text.append(f"      {key}: {inline(value)}")
             continue
         text.append("      registers:")
-        rows = [(f"        {quantity}: {_flow(register)}", register) for quantity, register in value.items()]
+        rows = [(f"        {quantity}: {inline(register)}", register) for quantity, register in value.items()]
         width = max((len(row) for row, _ in rows), default=0)
         text += [f"{row:{width}}   # {said[register['address']]}" for row, register in rows]
     return text
@@ -174,8 +174,3 @@ def _said(line: Line) -> dict[str, Any]:
     if isinstance(line, SerialLine):
         return {"kind": "serial", "port": line.port, "baud": line.baud, "format": line.format}
     return {"kind": "tcp", "host": line.host, "port": line.port}
-
-
-def _flow(value: Any) -> str:
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
-    return text.removesuffix("\n").removesuffix("\n...")

@@ -46,6 +46,8 @@ class Reading(msgspec.Struct, kw_only=True):
             return "no value · không có giá trị"
         if not known.low <= value.value <= known.high:
             return f"outside {known.low:g} to {known.high:g} {known.unit} · ngoài khoảng hợp lý"
+        if 0 < abs(value.value) < 10 ** -(known.decimals + 3):
+            return "hardly a number that was measured; another byte order? · thứ tự byte sai?"
         return "the instrument says fault · máy báo lỗi" if value.status == Status.FAULT else ""
 
     def suggestions(self) -> Iterator[str]:
@@ -53,8 +55,7 @@ class Reading(msgspec.Struct, kw_only=True):
         if self.answer is None or not isinstance(self.sensor, Modbus):
             return
         for value in self.answer.values:
-            known = BY_NAME[stored_as(self.sensor, value.quantity)]
-            if value.value is None or not known.low <= value.value <= known.high:
+            if self.doubt(value):
                 yield from _other_ways(self.sensor, self.kind, self.transcript.heard, value.quantity)
 
 

@@ -13,8 +13,6 @@ from edge_agent.station.transcript import replay
 
 RECOGNISE_S = 4.0
 """So long a driver may take to recognise its sensor."""
-GATEWAY = frozenset({10, 11})
-"""By these a gateway says that behind it nobody answers."""
 
 
 def listens(hear: Find) -> Generator[Ask | Pause, bytes, None]:
@@ -58,15 +56,15 @@ def speaker(drivers: Iterable[type[Sensor]], heard: bytes) -> tuple[type[Sensor]
     return None
 
 
-def present(kind: LineKind, address: int) -> Generator[Ask | Pause, bytes, bool]:
-    """Whether a slave answers; a refusal is an answer too."""
+def called(kind: LineKind, address: int) -> Generator[Ask | Pause, bytes, int]:
+    """Call a slave: 0 where it answers, else the code by which it, or a gateway, refuses."""
     from edge_agent.station.modbus import RefusedError, Slave
 
     try:
         yield from Slave(kind, address).read(0, 1)
     except RefusedError as refusal:
-        return refusal.code not in GATEWAY
-    return True
+        return refusal.code
+    return 0
 
 
 def refused(error: FrameError) -> bool:

@@ -11,6 +11,7 @@ Nothing is written to an instrument but what its driver knows to be harmless. Ev
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
 from contextlib import suppress
@@ -27,9 +28,9 @@ from edge_agent.station.found import Found
 from edge_agent.station.port import Port
 from edge_agent.station.recognising import (
     RECOGNISE_S,
+    called,
     factory_address,
     listens,
-    present,
     refused,
     sends,
     silent_s,
@@ -50,6 +51,10 @@ POLL_S = 15.0
 """So long the first reading may take."""
 PATIENCE = 2.5
 """Instruments of other kinds than Modbus get so many times the limit: an EZO circuit thinks for 0.3 s."""
+GATEWAY = frozenset({10, 11})
+"""By these codes a gateway says that behind it nobody answers."""
+BROKEN = 4
+"""By this code a slave says that it is broken, and some gateways and servers that there is no such slave."""
 ELSEWHERE = 246
 """An address at which nothing is expected: what answers there too does not look at the address."""
 MAX_CLOSED = 3
@@ -96,6 +101,8 @@ class Scan:
         self.found: list[Found] = []
         self.garbled: Counter[Speed | None] = Counter()
         """How many questions at this speed were answered by bytes that form no frame."""
+        self.impossible: list[Speed] = []
+        """Speeds that the adapter refuses to be set to."""
         self.babble: dict[Speed, bytes] = {}
         """What was overheard and no driver understands."""
         self.steps = list(self._plan(tuple(addresses)))
@@ -115,11 +122,16 @@ class Scan:
         for speed, steps in groupby(self.steps, key=lambda step: step.speed):
             self._speed = speed
             async with Port(self._now) as self._port:
-                for step in steps:
-                    if self._taken:
-                        return
-                    begins(step)
-                    await step.act()
+                try:
+                    for step in steps:
+                        if self._taken:
+                            return
+                        begins(step)
+                        await step.act()
+                except LineError as error:
+                    if speed is None or not isinstance(error.__cause__, termios.error):
+                        raise
+                    self.impossible.append(speed)
 
     @property
     def _now(self) -> Line:
@@ -195,7 +207,7 @@ class Scan:
 
     async def _meet(self, address: int) -> None:
         """Call a slave, and find out what it is."""
-        if self._knows(address) or not await self._try(present(self._kind, address), self._timeout_s):
+        if self._knows(address) or not await self._is_there(address):
             return
         for driver in self._slaves:
             if await self._recognise(driver, address):
@@ -203,8 +215,13 @@ class Scan:
         else:
             if Modbus in self._drivers:
                 await self._look_through(address)
-        if self._kind == "tcp" and await self._try(present("tcp", ELSEWHERE), self._timeout_s):
-            self._taken = True  # it does not look at the address, so all would be the same
+        self._taken = self._taken or await self._is_there(ELSEWHERE)  # it does not look at the address: all are one
+
+    async def _is_there(self, address: int) -> bool:
+        code = await self._try(called(self._kind, address), self._timeout_s)
+        if code == BROKEN:
+            return await self._try(called(self._kind, ELSEWHERE), self._timeout_s) != BROKEN
+        return code is not None and code not in GATEWAY
 
     async def _look_through(self, address: int) -> None:
         words: dict[tuple[int, int], int] = {}

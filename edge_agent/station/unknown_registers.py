@@ -39,6 +39,8 @@ NO_FLOATS = frozenset({bytes.fromhex("7fc00000"), bytes.fromhex("ffc00000"), byt
 """The NaN that instruments say on purpose; any other comes from reading what is no float."""
 SIGNED_FROM = 0x10000 - 10_000
 """A register above holds a small negative number rather than a large one."""
+MAX_SHIFT = 4
+"""Before the first float of a stretch there are fewer other registers than this."""
 MAX_HIGH = 16
 """The high register of a counter of 32 bits holds less."""
 
@@ -86,7 +88,7 @@ def sane(value: float) -> float:
     size = abs(value)
     if size in (0, math.inf) or (math.isnan(value) and struct.pack(">f", value) in NO_FLOATS):
         return 0
-    if not 1e-4 <= size <= 1e7:  # nor NaN
+    if not 1e-3 <= size <= 1e7:  # nor NaN
         return -1
     return (1 if 0.01 <= size <= 1e5 else 0.5) * (1 if value > 0 else 0.8)
 
@@ -190,7 +192,7 @@ def _order(words: Words, runs: list[tuple[int, int, int]]) -> tuple[tuple[Order,
         for rank, order in enumerate(ORDERS):
             scores = [_score(words, run, kind, order, _shift(words, run, kind, order)) for run in runs]
             total, digits = sum(score for score, _ in scores), sum(digits for _, digits in scores)
-            ranked.append((-total, digits, rank, order))
+            ranked.append((-round(total, 6), digits, rank, order))
         best = min(ranked)
         if best[0] < (0 if kind == "float32" else -1.5):  # any four registers may look like one float64
             return best[3], kind
@@ -199,18 +201,25 @@ def _order(words: Words, runs: list[tuple[int, int, int]]) -> tuple[tuple[Order,
 
 def _shift(words: Words, run: tuple[int, int, int], kind: str, order: tuple[Order, Order]) -> int:
     """How many registers of a run come before its first float."""
-    return max(range(TYPES[kind][1]), key=lambda shift: (_score(words, run, kind, order, shift)[0], -shift))
+    shifts = range(max(1, min(run[2] - TYPES[kind][1] + 1, MAX_SHIFT)))
+    return max(shifts, key=lambda shift: (_score(words, run, kind, order, shift)[0], -shift))
 
 
 def _score(
     words: Words, run: tuple[int, int, int], kind: str, order: tuple[Order, Order], shift: int
 ) -> tuple[float, int]:
-    """How sane a run of registers is as floats of this order, and how many digits they have."""
+    """How sane a run of registers is as floats of this order, and how many digits they have.
+
+    A register that is part of none counts against it a little: read from one register too late, and low word first, the
+    high words of other floats make values that are nearly as sane.
+    """
     function, first, count = run
     width = TYPES[kind][1]
     read = [_read(words, function, at, kind, order) for at in range(first + shift, first + count - width + 1, width)]
     values = [meaning.value for meaning in read if meaning is not None]
-    return sum(map(sane, values)), sum(_digits(value) for value in values if sane(value) > 0)
+    alone = count - width * len(values)
+    total = sum(map(sane, values)) - 0.35 * alone
+    return round(total, 6), sum(_digits(value) for value in values if sane(value) > 0)
 
 
 def _digits(value: float) -> int:
@@ -222,7 +231,7 @@ def _digits(value: float) -> int:
 def _whole(words: Words, function: int, at: int) -> Place | None:
     """A register read as whole number, or two that are one; None where it holds zero or says that there is nothing."""
     word, follows = words[function, at], words.get((function, at + 1), 0)
-    if 0xFFFF in (word, follows) and word != follows and word & follows >= 0x8000:  # a small negative number
+    if max(word, follows) == 0xFFFF and SIGNED_FROM <= min(word, follows) < 0xFFFF:  # a small negative number
         long = _read(words, function, at, "int32", ORDERS[0] if word == 0xFFFF else ORDERS[1])
         return long and Place(long)
     if word in NOTHING:

@@ -19,6 +19,7 @@ from edge_agent.clock import Now, now_ms
 from edge_agent.station.drivers.atlas_ezo import AtlasEzo
 from edge_agent.station.drivers.nmea_weather import NmeaWeather
 from edge_agent.station.drivers.pms5003 import Pms5003
+from edge_agent.station.drivers.sdi12 import Sdi12
 from edge_agent.station.drivers.sds011 import Sds011
 from edge_agent.station.drivers.sps30 import Sps30
 from edge_agent.station.drivers.wxt530 import Wxt530
@@ -27,6 +28,7 @@ from edge_agent.station.settings import StationSettings, TcpLine, stored_as
 from scripts.simulated import modbus
 from scripts.simulated.day import Day
 from scripts.simulated.pty import SimulatedLine
+from scripts.simulated.sdi12 import Sdi12Instrument
 from scripts.simulated.sensors import AtlasScientificEzo, Measure, NovaSds011, PlantowerPms5003, SensirionSps30
 from scripts.simulated.weather import NmeaStation, VaisalaWxt530
 
@@ -49,9 +51,7 @@ async def simulate(settings: StationSettings, *, seed: str = "", now: Now = now_
         for name, line in settings.lines.items():
             wired = {key: sensor for key, sensor in settings.sensors.items() if sensor.line == name}
             instruments = {
-                key: (sensor, partial(measure, key, sensor))
-                for key, sensor in wired.items()
-                if sensor.modbus
+                key: (sensor, partial(measure, key, sensor)) for key, sensor in wired.items() if sensor.modbus
             }
             if isinstance(line, TcpLine):
                 if instruments:
@@ -87,4 +87,6 @@ def _player(sensor: Sensor, line: SimulatedLine, measure: Measure) -> Callable[[
         return VaisalaWxt530(line, measure, sensor).run
     if isinstance(sensor, NmeaWeather):
         return NmeaStation(line, measure, sensor).run
+    if isinstance(sensor, Sdi12):
+        return Sdi12Instrument(line, measure, sensor).run
     return None

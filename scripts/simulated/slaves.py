@@ -1,4 +1,5 @@
-"""What stands in the registers of simulated Modbus slaves: any map, and the sondes of In-Situ, YSI and Yosemitech.
+"""What stands in the registers of simulated Modbus slaves: any map, 4-20 mA modules, and the sondes of In-Situ, YSI and
+Yosemitech.
 
 Each is the reverse of what its driver's docstring says. They always run, answer at once and refuse registers that they
 do not have (a real Yosemitech keeps silent, a real Aqua TROLL sleeps).
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.contract.quantities import BY_NAME, conversion
 from edge_agent.station.drivers import aqua_troll, yosemitech, ysi_exo
+from edge_agent.station.drivers.analogue import Analogue, Channel
 from edge_agent.station.drivers.modbus import Modbus
 from edge_agent.station.register_map import Register
 from edge_agent.station.registers import TYPES
@@ -28,6 +30,8 @@ def registers(sensor: Sensor, function: int, measure: Measure) -> Registers:
     """The registers that the slave has for this function (3 or 4), as they are at this moment."""
     if isinstance(sensor, Modbus):
         return _mapped(sensor, function, measure)
+    if isinstance(sensor, Analogue):
+        return _analogue(sensor, function, measure)
     if function != 3:
         return {}
     if isinstance(sensor, aqua_troll.AquaTroll):
@@ -62,6 +66,28 @@ def _mapped(sensor: Modbus, function: int, measure: Measure) -> Registers:
         if register.function == function:
             there |= _from(register.address, words(register, quantity, measure(quantity)))
     return there
+
+
+def _analogue(sensor: Analogue, function: int, measure: Measure) -> Registers:
+    there: Registers = {}
+    for quantity, channel in sensor.channels.items():
+        if channel.function == function:
+            there |= _from(channel.address, words(_counts(channel), quantity, measure(quantity)))
+    return there
+
+
+def _counts(channel: Channel) -> Register:
+    """The channel's register as one whose counts are worth what is measured, not a current."""
+    for_one_ma = (channel.at_20_ma - channel.at_4_ma) / 16
+    return Register(
+        function=channel.function,
+        address=channel.address,
+        type=channel.type,
+        word_order=channel.word_order,
+        scale=channel.scale * for_one_ma,
+        offset=channel.at_4_ma + (channel.offset - 4) * for_one_ma,
+        unit=channel.unit,
+    )
 
 
 def _aqua_troll(sensor: aqua_troll.AquaTroll, measure: Measure) -> Registers:

@@ -56,7 +56,9 @@ def of_scan(scan: Scan, place: str) -> Iterator[str]:
     if garbled := [f"{speed or place} ({times} times)" for speed, times in scan.garbled.items() if times]:
         yield f"damaged answers at {', '.join(garbled)}: two instruments of one address? noise, shield, parity?"
         yield "câu trả lời bị hỏng: hai máy trùng địa chỉ? nhiễu, chưa nối vỏ chống nhiễu, sai parity?"
-    if scan.found or scan.babble or garbled:
+    if scan.impossible:
+        yield f"the adapter cannot be set to · bộ chuyển đổi không hỗ trợ: {', '.join(map(str, scan.impossible))}"
+    if scan.found or scan.babble or garbled or scan.impossible:
         yield ""
 
 
