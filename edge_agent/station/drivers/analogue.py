@@ -97,6 +97,7 @@ class Analogue(Sensor, frozen=True, kw_only=True, tag="analogue"):
 
     kinds: ClassVar[frozenset[LineKind]] = frozenset({"serial", "tcp"})
     shares: ClassVar[bool] = True
+    modbus: ClassVar[bool] = True
 
     @property
     def gives(self) -> tuple[str, ...]:
