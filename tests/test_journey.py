@@ -31,6 +31,7 @@ from collector.settings import load
 from collector.state import database, now_ms
 from edge_agent.contract.packs import MAX_PACK_BYTES, encode_pack
 from edge_agent.contract.topics import up
+from edge_agent.outbox_rows import total
 
 MADE = 1500
 BOXES = ("air-01", "air-02")
@@ -175,8 +176,8 @@ def numbered_box(centre: Centre, device: str) -> Program:
 def all_sent(state: Path) -> bool:
     with closing(sqlite3.connect(f"file:{state / 'outbox.sqlite'}?mode=ro", uri=True)) as db:
         made = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        waiting = db.execute("SELECT count(*) FROM events").fetchone()
-    return made is not None and made[0] == MADE and waiting[0] == 0
+        waiting = total(db).events
+    return made is not None and made[0] == MADE and waiting == 0
 
 
 @contextmanager
