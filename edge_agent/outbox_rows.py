@@ -1,10 +1,10 @@
 """The rows of an outbox file: an event has a row of its own until many of its kind wait; then they are joined.
 
-A row for each event costs 100 bytes and more, and a station must keep sixty days of them. So when JOIN_EVENTS of a kind
-wait, the oldest of them are moved into one row of the table `joined`, compressed: 9 to 18 bytes each. That happens in
-one transaction, so after a power cut every event is in exactly one of the two tables. An event is moved once and never
-again; what the collector confirms within hours is never moved. The flash therefore sees one more write of about ten
-kilobytes for a thousand events, each of which cost it a page or more when it came.
+A row for each event costs 40 to 160 bytes, and a station must keep sixty days of them. So when JOIN_EVENTS of a kind
+wait, the oldest of them are moved into one row of the table `joined`, compressed: 10 to 20 bytes each. That happens in
+one transaction, so after a power cut every event is in exactly one of the two tables. What the collector confirms
+within hours is never moved, the rest once; only a receipt for a part of a row makes that row be written again. So the
+flash sees one more write of about ten kilobytes for a thousand events, each of which cost it a page or more at first.
 
 Of one kind, every joined event is older than every event with a row of its own. Pictures are not joined: they are
 compressed already.
