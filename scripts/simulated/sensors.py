@@ -128,7 +128,7 @@ class SensirionSps30:
 
 
 class AtlasScientificEzo:
-    """Sends a value every second, as from the factory, until `C,0`; answers `R`."""
+    """Sends a value every second, as from the factory, until `C,0`; answers `R` and `T,`."""
 
     FORMAT = {"ph": "{:.3f}", "orp": "{:.1f}", "water_temperature": "{:.3f}", "dissolved_oxygen": "{:.2f}"}
 
@@ -151,7 +151,7 @@ class AtlasScientificEzo:
                 self._line.say(self._value())
             elif command.startswith("C,"):
                 self._continuous = command != "C,0"
-            else:
+            elif not command.startswith("T,"):  # the temperature of the water is heard, and changes nothing here
                 self._line.say(b"*ER\r")
                 continue
             self._line.say(b"*OK\r")
