@@ -100,7 +100,7 @@ async def agent(*arguments: object) -> tuple[int, str, str]:
 
 async def test_three_kinds_of_slaves_on_one_line_and_the_yaml_reads_them(line: SimulatedLine, tmp_path: Path) -> None:
     async with slaves(line, TROLL, EXO, UNKNOWN):
-        scanned = scan(line, "aqua_troll", "ysi_exo", "modbus", addresses=[1, 2, 5, 9], bauds=[9600, 19200])
+        scanned = scan(line, "aqua_troll", "ysi_exo", "modbus", addresses=[1, 2, 9], bauds=[9600, 19200])
         await scanned.run()
         assert [found.name for found in scanned.found] == ["aqua-troll-1", "ysi-exo-2", "unknown-9"]
         assert {found.line.baud for found in scanned.found} == {19200}  # type: ignore[union-attr]
@@ -122,11 +122,11 @@ async def test_three_kinds_of_slaves_on_one_line_and_the_yaml_reads_them(line: S
         assert status == 1, "guessed names are not believed"
         assert out.count("the instrument says fault") == 2
         file.write_text(re.sub(r"(?m)^ *status: .*\n", "", file.read_text()))
-        status, out, error = await agent("sensors", "read", file)
+        status, out, error = await agent("sensors", "read", file, "--sensor=ysi-exo-2", "--sensor=unknown-9")
         assert (status, error) == (0, "")
         assert re.search(r"conductivity +50500\.0 µS/cm +measuring", out)
         assert "water_temperature is already" not in file.read_text(), "what two give is taken from one"
-        assert out.count("water_temperature") == 1
+        assert "water_temperature" not in out
 
 
 async def test_a_scan_only_reads(line: SimulatedLine) -> None:
@@ -166,7 +166,7 @@ async def test_a_sensor_that_speaks_is_found_at_its_own_speed(line: SimulatedLin
 
 
 async def test_silence_says_the_next_step_in_both_languages(line: SimulatedLine) -> None:
-    scanned = scan(line, addresses=[1], bauds=[9600, 19200])
+    scanned = scan(line, "modbus", "ysi_exo", "wxt530", "pms5003", addresses=[1, 2], bauds=[9600, 19200])
     began = asyncio.get_running_loop().time()
     await scanned.run()
     assert scanned.found == []
@@ -206,7 +206,7 @@ async def test_noise_hides_no_slave_and_is_none(line: SimulatedLine) -> None:
             await asyncio.sleep(0.01)
 
     async with running(babble):
-        scanned = scan(line, addresses=[1, 2, 3], bauds=[19200])
+        scanned = scan(line, "modbus", "ysi_exo", "wxt530", "nmea_weather", addresses=[1, 2, 3], bauds=[19200])
         await scanned.run()
     assert scanned.found == []
     assert scanned.garbled[Speed(19200)]
@@ -333,6 +333,13 @@ def test_registers_are_read_as_they_are_likely_meant(held: list[int], said: list
     assert [str(place.best) for place in meanings({(4, i): word for i, word in enumerate(held)})] == said
 
 
+def test_what_both_functions_give_is_named_once() -> None:
+    held = {(function, i): word for function in (3, 4) for i, word in enumerate(words(">2f", 7.21, 28.4))}
+    assert [(p.best.function, round(p.best.value, 2)) for p in meanings(held)] == [(3, 7.21), (3, 28.4)]
+    held |= {(4, i): word for i, word in enumerate(words(">2f", 410, 28.5))}
+    assert [(p.best.function, round(p.best.value, 2)) for p in meanings(held)] == [(3, 7.21), (3, 28.4), (4, 410)]
+
+
 def test_what_no_instrument_says() -> None:
     assert [sane(value) for value in (math.nan, math.inf, 1e-38, -2e26, 0.0)] == [0, 0, -1, -1, 0]
     assert sane(struct.unpack(">f", bytes.fromhex("7fc12345"))[0]) == -1, "NaN by accident"
@@ -392,6 +399,10 @@ def test_wrong_arguments_are_refused(wrong: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit, match="2"):
         main(["sensors", "scan", "/dev/null", wrong])
     assert wrong.partition("=")[0] in capsys.readouterr().err
+
+
+def test_the_file_to_try_a_scan_on_has_no_mistake() -> None:
+    assert main(["check", "scripts/simulated/three_on_a_line.yaml"]) == 0
 
 
 def test_without_rich_the_progress_is_a_line_of_text(

@@ -25,6 +25,8 @@ from edge_agent.station.unknown_registers import Place
 FIRST_OF_WATER = 40
 """Quantities of air have lower numbers."""
 WIDTH = 118
+FIRST_OF_RARE = 50
+"""Water is measured for these less often."""
 MAX_GUESSED = 12
 """More values of an unknown slave are listed, but not written into the file."""
 
@@ -152,10 +154,10 @@ def _lines(found: Found, sensor: dict[str, Any]) -> list[str]:
 
 
 def _guessed(places: Iterable[Place], medium: Medium, given: dict[str, str]) -> dict[str, Place]:
-    """A quantity for each value that can be one of the medium's, the one with the narrowest range first."""
+    """A quantity for each value that can be one of the medium's, the usual and the narrow ranges first."""
     known = sorted(
         (q for q in QUANTITIES if (q.number < FIRST_OF_WATER) == (medium == "air") and q.name not in given),
-        key=lambda q: q.high - q.low,
+        key=lambda q: (q.number >= FIRST_OF_RARE, q.high - q.low),
     )
     guessed: dict[str, Place] = {}
     for place in places:

@@ -91,7 +91,8 @@ class Scan:
         self._line = line
         self._kind: LineKind = "tcp" if isinstance(line, TcpLine) else "serial"
         self._drivers = [driver for driver in drivers if self._kind in driver.kinds]
-        self._slaves = [driver for driver in self._drivers if driver.modbus and driver is not Modbus]
+        slaves = (driver for driver in self._drivers if driver.modbus and driver is not Modbus)
+        self._slaves = sorted(slaves, key=lambda driver: silent_s(driver, 1, timeout_s))  # the quickest first
         self._bauds = frozenset(bauds)
         self._timeout_s, self._listen_s, self._survey_s, self._told = timeout_s, listen_s, survey_s, told
         self._port = Port(line)

@@ -94,7 +94,10 @@ def sane(value: float) -> float:
 
 
 def meanings(words: Words) -> list[Place]:
-    """What the registers probably hold, by function and address; those that hold zero or no value are left out."""
+    """What the registers probably hold, by function and address; those that hold zero or no value are left out.
+
+    Many instruments give the same registers by both functions; they are named once.
+    """
     runs = list(_runs(words))
     order, kind = _order(words, runs)
     places: list[Place | None] = []
@@ -113,7 +116,14 @@ def meanings(words: Words) -> list[Place]:
                 place = _whole(words, function, at)
                 places.append(place)
                 at += place.best.width if place else 1
-    return [place for place in places if place]
+    there = [place for place in places if place]
+    return [place for place in there if not any(_same(place.best, other.best) for other in there)]
+
+
+def _same(one: Meaning, other: Meaning) -> bool:
+    """Whether `one` is by function 4 what `other` is by 3, read a moment before."""
+    alike = one._replace(function=3, value=other.value) == other
+    return one.function == 4 and alike and math.isclose(one.value, other.value, rel_tol=0.05)
 
 
 def survey(kind: LineKind, slave: int, words: dict[tuple[int, int], int]) -> Generator[Ask | Pause, bytes, None]:
