@@ -18,6 +18,7 @@ from collector.settings import load as load_settings
 from collector.state import database, now_ms, password_file
 from collector.web.access import Access, Role
 from edge_agent.config import load
+from edge_agent.station.sensor import Sensor
 from scripts.simulated import simulate
 from scripts.simulated_access_point import simulate_access_point
 
@@ -81,7 +82,8 @@ class Stage:
                         sets.append(f"station.lines.{line}.port={place}")
                     else:
                         sets += [f"station.lines.{line}.host={place[0]}", f"station.lines.{line}.port={place[1]}"]
-                sets += [f"station.sensors.{sensor}.every_s={every_s}" for sensor in config.station.sensors]
+                for name, sensor in config.station.sensors.items():
+                    sets += [f"station.sensors.{name}.{option}" for option in hurried(sensor, every_s)]
             if config.access_point is not None:
                 sets += [f"access_point.every_s={every_s}"]
                 sets += await stack.enter_async_context(
@@ -112,6 +114,12 @@ class Stage:
             except TimeoutError:
                 child.kill()
                 await child.wait()
+
+
+def hurried(sensor: Sensor, every_s: int) -> list[str]:
+    """Options with which a played sensor keeps this pace: it needs no time to wake, warm up, sample or wipe."""
+    rests = {"sleep": "false", "warm_up_s": "0", "wake_s": "0", "sample_s": "0", "wipe_every": "0"}
+    return [f"every_s={every_s}", *(f"{key}={value}" for key, value in rests.items() if hasattr(sensor, key))]
 
 
 def _free_ports(*wanted: int) -> list[int]:

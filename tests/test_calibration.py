@@ -319,7 +319,7 @@ def test_two_hours_are_meant_where_nothing_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("chlorine", "start"), 1, "there is no sensor 'chlorine' here; the sensors are: analyser, meter"),
+        (("chlorine", "start"), 1, "there is no sensor 'chlorine' here; the sensors are: analyser, meter, pressure"),
         (("chlorine", "end"), 1, "trạm không có cảm biến"),
         (("analyser",), 1, "start (bắt đầu) hay / or end (kết thúc)?"),
         (("analyser", "start", "--for", "25h"), 2, "at most 24h"),

@@ -116,7 +116,7 @@ def test_a_device_may_drop_what_its_type_has(fleet: Path) -> None:
     device.write_text(device.read_text() + "  sensors:\n    cabinet: null\n")
     station = load(device).station
     assert station is not None
-    assert list(station.sensors) == ["sonde"]
+    assert list(station.sensors) == ["sonde", "outlet"]
 
 
 def test_the_names_of_device_file_and_type_must_agree(fleet: Path) -> None:
