@@ -117,7 +117,9 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         ledger=ledger,
         commands=intake.commands,
         averages=averages,
-        reports=Reports(store=store, averages=averages, standards=standards, exceedances=exceedances),
+        reports=Reports(
+            store=store, averages=averages, standards=standards, exceedances=exceedances, quality=settings.quality
+        ),
         standards=standards,
         exceedances=exceedances,
         alarm_on=settings.standards.alarm_on,

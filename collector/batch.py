@@ -180,6 +180,7 @@ class Sinks:
             for arrival in arrivals:
                 for block in arrival.pack.blocks:
                     judged = self._quality.judge(arrival.box.device, block)
+                    self._counters["gaps_total"] += len(judged.gaps)
                     frames += points.readings(arrival.box, block, judged)
                     latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
                 if arrival.pack.events:

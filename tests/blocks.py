@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
-from collector.quality import Gap, Judged, remaining
+from collector.quality import Gap, Judged
 from edge_agent.contract.packs import Block
 from edge_agent.contract.quantities import BY_NAME, BY_NUMBER
 
@@ -49,3 +50,9 @@ class Kept:
             columns = (derived.at.tolist(), derived.values.tolist(), derived.flags.tolist())
             self.derived |= {at: (repr(value), flag) for at, value, flag in zip(*columns, strict=True)}
         self.gaps.update(judged.gaps)
+
+
+def remaining(gap: Gap, at: Sequence[int], gap_ms: int) -> list[Gap]:
+    """What samples that came late (`at`, rising) leave of a gap that was told before."""
+    times = (gap.since, *(t for t in at if gap.since < t < gap.until), gap.until)
+    return [Gap(quantity=gap.quantity, since=a, until=b) for a, b in pairwise(times) if b - a > gap_ms]

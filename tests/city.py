@@ -24,6 +24,7 @@ from collector.database import open_database
 from collector.ledger import Ledger
 from collector.live import LatestReading, Live
 from collector.points import Frame
+from collector.quality import QualitySettings
 from collector.regulator.job import Regulator
 from collector.reports.day import Reports
 from collector.standards.exceedances import Exceedances
@@ -180,7 +181,11 @@ class City:
             access=self.access,
             averages=averages,
             reports=Reports(
-                store=self.store, averages=averages, standards=self.standards, exceedances=self.exceedances
+                store=self.store,
+                averages=averages,
+                standards=self.standards,
+                exceedances=self.exceedances,
+                quality=QualitySettings(),
             ),
             standards=self.standards,
             exceedances=self.exceedances,

@@ -36,6 +36,7 @@ MATRIX: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("GET", "/api/v1/regulator"): ("/api/v1/regulator", None, {"officer", "operator"}),
     ("GET", "/api/v1/averages"): (AVERAGES, None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/aqi"): ("/api/v1/aqi?station=air-01", None, {"technician", "officer", "operator"}),
+    ("GET", "/api/v1/gaps"): ("/api/v1/gaps?station=air-01", None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/curve.png"): (CURVE, None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/reports/{station}"): ("/api/v1/reports/air-01", None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/limits"): ("/api/v1/limits?station=air-01", None, {"technician", "officer", "operator"}),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 import msgspec
-from blocks import MINUTE, T0, block, flags
+from blocks import MINUTE, T0, block, flags, remaining
 
-from collector.quality import Gap, Quality, QualitySettings, Silence, remaining
+from collector.quality import Gap, Quality, QualitySettings
 from collector.quality.gaps import STRETCHES
 from collector.quality.limits import Limits
 from edge_agent.contract.quantities import BY_NAME
@@ -151,16 +151,3 @@ def test_stretches_are_bounded_and_what_was_before_them_is_not_known() -> None:
     ((_, series),) = judge._gaps.series.items()
     assert len(series.stretches) == STRETCHES
     assert judge.judge("sea-01", block(30, ph=[7])).gaps == ()
-
-
-def test_which_series_are_silent_now() -> None:
-    judge = Quality(msgspec.convert({"quantities": {"ph": {"gap_s": 120}, "orp": {"gap_s": None}}}, QualitySettings))
-    judge.judge("sea-01", block(ph=[7, 7], orp=[100, 100]))
-    judge.judge("sea-02", block(3, ph=[7]))
-    assert judge.silent(T0 + 3 * MINUTE) == ()
-    silence = Silence(device="sea-01", quantity=PH, since=T0 + MINUTE)
-    assert judge.silent(T0 + 3 * MINUTE + 1) == (silence,)
-    judge.judge("sea-01", block(times=[T0 - 5 * MINUTE], ph=[7], orp=[100]))
-    assert judge.silent(T0 + 3 * MINUTE + 1) == (silence,), "an old sample does not end it"
-    judge.judge("sea-01", block(3, ph=[7]))
-    assert judge.silent(T0 + 3 * MINUTE + 1) == ()

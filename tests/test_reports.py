@@ -72,6 +72,22 @@ async def test_the_index_of_the_hours(measured: City) -> None:
     assert all(row["category"] in ("good", "moderate", "poor") for row in said["rows"])
 
 
+async def test_gaps_are_those_of_what_is_stored_now(measured: City) -> None:
+    asked = {"station": "air-01", "start": "2026-11-22T00:00:00+07:00"}
+    gaps = await measured.get("officer", "/api/v1/gaps", **asked)
+    hour = {"since": "2026-11-21T21:59:00.000Z", "until": "2026-11-21T23:00:00.000Z"}
+    assert gaps == [{"quantity": name, **hour} for name in ("pm2_5", "pm10")]
+    measured.time += HOUR
+    still = await measured.get("officer", "/api/v1/gaps", **asked)
+    assert [gap["until"] for gap in still] == [hour["until"]] * 2 + [None] * 2
+    late = np.arange(MIDNIGHT + 5 * HOUR, MIDNIGHT + 6 * HOUR, 60_000, dtype=np.int64)
+    fields = {"pm10": np.full(len(late), 40.0), "pm10_flag": np.ones(len(late), np.uint8)}
+    tags = {"station": "air-01", "site": FLEET["air-01"].site}
+    measured.store.write([Frame(measurement="air", tags=tags, at=late, fields=fields)])
+    filled = await measured.get("officer", "/api/v1/gaps", **asked)
+    assert [gap["quantity"] for gap in filled if gap["until"]] == ["pm2_5"]
+
+
 async def test_a_picture_of_a_curve(measured: City) -> None:
     status, kind, picture = await fetch(measured, "/api/v1/curve.png", station="air-01", quantity="pm2_5")
     assert (status, kind, picture[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
@@ -117,7 +133,9 @@ async def test_questions_without_a_query_language(
     assert await command(measured, *question, "--every", "1h", "--csv") == 0
     assert capsys.readouterr().out.splitlines()[0] == "at,unit,value,flag,coverage,n,due,rule"
     assert await command(measured, *question, "--parquet", str(tmp_path / "a.parquet")) == 0
-    found = duckdb.execute(f"SELECT count(*), epoch_ms(min(time)), max(flag) FROM '{tmp_path / 'a.parquet'}'").fetchone()
+    found = duckdb.execute(
+        f"SELECT count(*), epoch_ms(min(time)), max(flag) FROM '{tmp_path / 'a.parquet'}'"
+    ).fetchone()
     assert found is not None and found[0] == 660 and found[2] == 4 and found[1] == MIDNIGHT
     assert await command(measured, *question, "--plot", str(tmp_path / "a.png")) == 0
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"

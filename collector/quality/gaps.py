@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -25,27 +25,6 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """The last sample before it."""
     until: int
     """The first sample after it."""
-
-
-class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """A series of which nothing came for longer than its `gap_s`."""
-
-    device: str
-    quantity: int
-    since: int
-    """Its newest sample, ms UTC."""
-
-
-def remaining(gap: Gap, at: Sequence[int] | Times, gap_ms: int) -> list[Gap]:
-    """What samples that came late (`at`, rising) leave of a gap that was told before."""
-    inside = [int(t) for t in at if gap.since < t < gap.until]
-    return list(_between((gap.since, *inside, gap.until), gap.quantity, gap_ms))
-
-
-def _between(at: Iterable[int], quantity: int, gap_ms: int) -> Iterator[Gap]:
-    for since, until in pairwise(at):
-        if until - since > gap_ms:
-            yield Gap(quantity=quantity, since=since, until=until)
 
 
 class _Series(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +87,6 @@ class Gaps:
                 found += (Gap(quantity=quantity, since=since, until=until) for since, until in holes)
             self.series.set((device, quantity), series)
         return tuple(found)
-
-    def silent(self, now: int) -> tuple[Silence, ...]:
-        """The series that are silent now (ms UTC); one of which nothing came since the collector began is not known."""
-        return tuple(
-            Silence(device=device, quantity=quantity, since=series.stretches[-1][1])
-            for (device, quantity), series in self.series.items()
-            if series.stretches and now - series.stretches[-1][1] > series.gap_ms
-        )
 
     def _meet(self, device: str, quantity: int) -> _Series:
         gap_s = self._settings.limits(device, BY_NUMBER[quantity].name).gap_s

@@ -40,7 +40,7 @@ import numpy as np
 
 from collector.quality.attenuation import Test, Window, attenuated
 from collector.quality.companions import Companions, Derived, Revision
-from collector.quality.gaps import Gap, Gaps, Silence
+from collector.quality.gaps import Gap, Gaps
 from collector.quality.memory import Memory
 from collector.quality.neighbourhood import Neighbourhood, View, alone
 from collector.quality.qartod import Flags, Floats, Samples, Tail, Tests, extend, ranges
@@ -60,7 +60,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     derived: tuple[Derived, ...] = ()
     """Computed points that this block makes or changes."""
     gaps: tuple[Gap, ...] = ()
-    """Seen now. What comes later may fill them: see `gaps.remaining`."""
+    """Seen now; what comes later may fill them."""
 
 
 class _Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -135,10 +135,6 @@ class Quality:
             ),
         )
         return msgspec.structs.replace(judged, values=values, flags=judged.flags[:, np.argsort(order)])
-
-    def silent(self, now: int) -> tuple[Silence, ...]:
-        """The series of which at `now` (ms UTC) nothing came for longer than their `gap_s`."""
-        return self._gaps.silent(now)
 
     def keep(self) -> None:
         """Say that all that was judged is stored: it will not come again."""

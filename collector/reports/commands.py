@@ -1,4 +1,4 @@
-"""Questions without a query language: `collector query` and `collector report`, answered by a running collector."""
+"""Questions without a query language: `collector query`, `gaps`, `report`, answered by a running collector."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PERIODS = {"1m": "1min", "5m": "5min", "1h": "1h", "60m": "1h", "8h": "8h", "24h
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add both; each sets `run`, which returns the exit status."""
+    """Add them; each sets `run`, which returns the exit status."""
     query = commands.add_parser("query", help="show the readings of a station")
     query.add_argument("station", help="such as air-01")
     query.add_argument("quantity", help="such as pm2_5")
@@ -38,6 +38,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     form.add_argument("--plot", type=Path, metavar="FILE.png", help="as a picture with flags, limits and gaps")
     add_connection(query)
     query.set_defaults(run=_query)
+
+    gaps = commands.add_parser("gaps", help="show where a station gave nothing")
+    gaps.add_argument("station", help="such as air-03")
+    gaps.add_argument("--last", default="7d", metavar="SPAN", help="how far back (default 7d)")
+    add_connection(gaps)
+    gaps.set_defaults(run=_gaps)
 
     report = commands.add_parser("report", help="pages to read, keep and print").add_subparsers(required=True)
     station = report.add_parser("station", help="a station's day: curves, limits, flags, coverage, index")
@@ -101,6 +107,18 @@ def _parquet(file: Path, rows: list[dict[str, Any]]) -> int:
             raise Failure(f"{file} cannot be written: {error}") from error
     print(f"{len(rows)} rows in {file}")
     return 0
+
+
+def _gaps(options: argparse.Namespace) -> int:
+    asked = {"station": options.station, "start": str(iso(now_ms() - span_ms(options.last)))}
+    for gap in msgspec.json.decode(ask(options, "GET", "gaps", query=asked)):
+        since, until = (_local(gap[end]) if gap[end] else "still" for end in ("since", "until"))
+        print(f"{gap['quantity']:<24} {since} - {until}")
+    return 0
+
+
+def _local(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone(LOCAL):%Y-%m-%d %H:%M}"
 
 
 def _report(options: argparse.Namespace) -> int:

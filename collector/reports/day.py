@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from collector.averages.ask import AqiRow, AverageRow, Averages
 from collector.averages.periods import HOUR
 from collector.local_time import local_day, span_of
+from collector.quality import QualitySettings
 from collector.standards.exceedances import Exceedance, Exceedances
 from collector.standards.table import Limit, Standards
 from collector.stores import Store, Table
@@ -54,6 +55,16 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return dict(sorted(Counter(self.flags[~np.isnan(self.flags)].astype(int).tolist()).items()))
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch without a value of one quantity, in ms."""
+
+    quantity: str
+    since: int
+    """The last value before it, or the beginning of the span."""
+    until: int | None
+    """The first value after it; None while there is none."""
+
+
 class Day(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A station's day."""
 
@@ -76,6 +87,23 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     averages: Averages
     standards: Standards
     exceedances: Exceedances
+    quality: QualitySettings
+
+    def gaps(self, box: Box, start: int, stop: int) -> list[Gap]:
+        """Where no value came for longer than `gap_s` of the quality settings, by what is stored now."""
+        assert box.medium is not None
+        found = self.store.tables(box.medium, [box.device], start=start, stop=stop).get(box.device)
+        if found is None:
+            return []
+        gaps = []
+        for quantity in QUANTITIES:
+            most = self.quality.limits(box.device, quantity.name).gap_s
+            if most and quantity.name in found.fields:
+                at = found.at[~np.isnan(found.numbers(quantity.name))]
+                for since, until in _gaps(at, start, min(stop, self.averages.now()), most * 1000):
+                    ended = until if until in at else None
+                    gaps.append(Gap(quantity=quantity.name, since=since, until=ended))
+        return sorted(gaps, key=lambda gap: gap.since)
 
     def day(self, box: Box, day: date) -> Day:
         """A local day of a station; empty where nothing is stored."""

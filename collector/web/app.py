@@ -35,6 +35,7 @@ ROUTES = (
     Route(method="GET", path="/api/v1/readings", handler=measurements.readings, right="readings"),
     Route(method="GET", path="/api/v1/averages", handler=reports.averages, right="readings"),
     Route(method="GET", path="/api/v1/aqi", handler=reports.aqi, right="readings"),
+    Route(method="GET", path="/api/v1/gaps", handler=reports.gaps, right="readings"),
     Route(method="GET", path="/api/v1/curve.png", handler=reports.curve, right="readings"),
     Route(method="GET", path="/api/v1/reports/{station}", handler=reports.day, right="readings"),
     Route(method="GET", path="/api/v1/limits", handler=officers.limits, right="limits"),

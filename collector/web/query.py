@@ -64,6 +64,14 @@ class CurveQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     stop: str | None = None
 
 
+class GapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/gaps`."""
+
+    station: str
+    start: str | None = None
+    stop: str | None = None
+
+
 class LimitsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of `/api/v1/limits`; `day` such as 2026-01-31, today if left out."""
 

@@ -15,7 +15,17 @@ from collector.local_time import local_day
 from collector.web import tables
 from collector.web.context import CONTEXT, Context, Refusal, json
 from collector.web.page import TEMPLATES
-from collector.web.query import AqiQuery, AveragesQuery, CurveQuery, iso, known, parse_day, parse_query, parse_span_of
+from collector.web.query import (
+    AqiQuery,
+    AveragesQuery,
+    CurveQuery,
+    GapsQuery,
+    iso,
+    known,
+    parse_day,
+    parse_query,
+    parse_span_of,
+)
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
 
@@ -63,6 +73,15 @@ async def aqi(request: web.Request) -> web.Response:
         lines = ((iso(row.at), row.aqi, row.dominant, row.category.name) for row in rows)
         return tables.csv_response(f"{query.station}-aqi-{query.period}", columns, lines)
     return json({"station": query.station, "period": query.period, "rows": _rows(rows)})
+
+
+async def gaps(request: web.Request) -> web.Response:
+    """Where no value of a quantity came for longer than it may; as the samples are stored now, late ones too."""
+    context, query = request.app[CONTEXT], parse_query(request.query, GapsQuery)
+    box = station(context, query.station)
+    start, stop = parse_span_of(query, context.now())
+    found = await asyncio.to_thread(context.reports.gaps, box, start, stop)
+    return json([{"quantity": gap.quantity, "since": iso(gap.since), "until": iso(gap.until)} for gap in found])
 
 
 async def curve(request: web.Request) -> web.Response:
