@@ -304,16 +304,17 @@ def test_settings_without_effect_are_named(wrong: dict, path: tuple[str, ...], s
     assert cure
 
 
-def test_the_example_in_the_collectors_file_has_no_mistake(tmp_path: Path):
+def test_the_collectors_file_and_the_example_in_it_have_no_mistake(tmp_path: Path):
     text = (ROOT / "firmware_configs" / "collector.yaml").read_text()
-    example = re.sub("^# ?", "", text[text.index("# quality:") :], flags=re.MULTILINE).split("\n\n")[0]
-    (file := tmp_path / "collector.yaml").write_text(example)
+    quality = text[text.index("\nquality:") :].split("\n\n")[0]
+    (file := tmp_path / "collector.yaml").write_text(quality.replace("\n  # ", "\n  "))
     node, mistakes = read_yaml(file)
     settings, more = build(node, Example)
     assert (mistakes, more) == ([], [])
-    assert not list(settings.quality.mistakes(["waste-01", "air-01"]))
+    stations = ["air-03", "sea-01", "sea-02", *(f"water-{i:02}" for i in range(1, 5))]
+    assert not list(settings.quality.mistakes(stations))
     assert settings.quality.limits("air-01", "pm2_5").neighbours.least == 3
-    assert settings.quality.humidity_correction["air-01"].kappa == 0.4
+    assert settings.quality.humidity_correction["air-03"].kappa == 0.4
 
 
 @pytest.mark.parametrize(

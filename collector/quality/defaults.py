@@ -48,7 +48,7 @@ DEFAULTS: dict[str, Limits] = {
     "so2": _row(None, 500, 150, 500, 200, (12, 48)),
     "no2": _row(None, 400, 150, 500, 200, (12, 48)),
     "no": _row(None, 500, 200, 600, 300, (12, 48)),
-    "co": _row(None, 30_000, 5000, 20_000, 10_000, (12, 48)),
+    "co": _row(None, 100_000, 5000, 20_000, 10_000, (12, 48)),
     "o3": _row(None, 400, 80, 250, 100, (12, 48)),
     "h2s": _row(None, 200, 50, 200, 100, (24, 72)),
     "nh3": _row(None, 400, 100, 400, 200, (24, 72)),
@@ -63,7 +63,7 @@ DEFAULTS: dict[str, Limits] = {
     "pm2_5_b": _row(None, 500, 100, 300, 150, (6, 24)),
     "pm10_b": _row(None, 600, 150, 500, 250, (6, 24)),
     "pm2_5_corrected": _row(None, None, None, None, None, None, gap_s=None),  # flagged as what it is made of
-    "water_temperature": _row(18, 40, 1.5, 5, 1, (12, 48)),
+    "water_temperature": _row(18, 45, 1.5, 5, 1, (12, 48)),
     "ph": _row(4, 10, 0.5, 2, 0.5, (12, 48)),
     "conductivity": _row(None, None, 3000, 15_000, 3000, (24, 72)),
     "salinity": _row(None, 40, 3, 10, 3, (24, 72)),
