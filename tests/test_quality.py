@@ -2,7 +2,6 @@
 
 import math
 import random
-import re
 from pathlib import Path
 
 import msgspec
