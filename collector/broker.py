@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, ItemsView
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from amqtt.broker import Broker
 from amqtt.contexts import Action, BaseContext
@@ -68,12 +69,25 @@ class OwnTopicsOnly(BaseTopicPlugin):
         return allowed
 
 
+class _Subscriptions(dict[str, list[tuple[Session, int]]]):
+    """amqtt awaits while it walks over them; a box that comes or goes meanwhile would cost the message under way."""
+
+    def items(self) -> ItemsView[str, list[tuple[Session, int]]]:  # type: ignore[override]
+        return dict(self).items()
+
+
+class _Broker(Broker):
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self._subscriptions = _Subscriptions()
+
+
 @asynccontextmanager
 async def embedded_broker(*, host: str, port: int, password_file: Path, collector_password: str) -> AsyncIterator[None]:
     """Run the broker while the context is entered. Raises OSError where the port is taken."""
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    broker = Broker(
+    broker = _Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
             "plugins": {

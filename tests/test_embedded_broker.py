@@ -1,0 +1,63 @@
+"""The embedded broker loses no message while boxes come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+from ports import free_port
+
+from collector.broker import embedded_broker
+from collector.credentials import enrol
+
+MESSAGES = 400
+
+
+async def test_boxes_that_come_and_go_cost_no_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    passwords, port = tmp_path / "passwords", free_port()
+    boxes = {f"air-{n:02}": enrol(passwords, f"air-{n:02}") for n in range(1, 8)}
+    boxes["collector"] = "secret"
+    heard: list[bytes] = []
+
+    def client(name: str) -> paho.Client:
+        made = paho.Client(CallbackAPIVersion.VERSION2, client_id=name)
+        made.username_pw_set(name, boxes[name])
+        made.connect("127.0.0.1", port)
+        made.loop_start()
+        return made
+
+    def come_and_go(name: str) -> None:
+        for _ in range(25):
+            made, subscribed = client(name), threading.Event()
+            made.on_subscribe = lambda *_, heard=subscribed: heard.set()
+            made.subscribe(f"v1/down/{name}/stored")
+            assert subscribed.wait(10)
+            made.disconnect()
+            made.loop_stop()
+
+    def speak() -> None:
+        for number in range(MESSAGES):
+            speaker.publish("v1/up/air-01/readings", str(number)).wait_for_publish(10)
+
+    async with embedded_broker(host="127.0.0.1", port=port, password_file=passwords, collector_password="secret"):
+        collector, speaker = await asyncio.to_thread(client, "collector"), await asyncio.to_thread(client, "air-01")
+        collector.on_message = lambda _client, _data, message: heard.append(bytes(message.payload))
+        collector.subscribe("v1/up/+/readings")
+        await asyncio.sleep(0.5)
+        async with asyncio.TaskGroup() as tasks:
+            for name in list(boxes)[1:-1]:
+                tasks.create_task(asyncio.to_thread(come_and_go, name))
+            tasks.create_task(asyncio.to_thread(speak))
+        async with asyncio.timeout(10):
+            while len(heard) < MESSAGES:
+                await asyncio.sleep(0.05)
+        for each in (collector, speaker):
+            each.disconnect()
+            each.loop_stop()
+    assert heard == [str(number).encode() for number in range(MESSAGES)]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
