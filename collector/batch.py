@@ -23,7 +23,7 @@ from collector.live import LatestReading
 from collector.points import Frame
 from collector.quality import Judged, Quality
 from collector.quarantine import Quarantine, Refused
-from collector.stores import RejectedError, Store, StoreError
+from collector.stores import RejectedError, Store
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus, Lost, Stored
 from edge_agent.contract.packs import Block, Pack, PackError, decode_pack
@@ -161,40 +161,38 @@ class Sinks:
     def store(self, arrivals: Sequence[Arrival]) -> list[Latest]:
         """Judge and store, note what is touched, then enter in the ledger.
 
-        Raises StoreError with nothing entered if the store is down, RejectedError if it refuses one of several packs.
+        Raises StoreError with nothing entered if the store is down, RejectedError if it refuses one of several packs,
+        an error of SQLAlchemy if the database does not take what follows; then all of it may come again.
         """
         try:
             latest = self._write(arrivals)
-        except RejectedError as error:
-            if len(arrivals) > 1:
+            self._ledger.enter([(a.box.device, a.pack.outbox, a.pack.runs, a.pack.lost) for a in arrivals])
+        except Exception as error:
+            self._quality.undo()
+            if not isinstance(error, RejectedError) or len(arrivals) > 1:
                 raise
             self._give_up(arrivals[0], str(error))
             return []
-        self._ledger.enter([(a.box.device, a.pack.outbox, a.pack.runs, a.pack.lost) for a in arrivals])
+        self._quality.keep()
+        self._counters["readings_total"] += sum(
+            len(block.at) * len(block.quantities) for arrival in arrivals for block in arrival.pack.blocks
+        )
         return latest
 
     def _write(self, arrivals: Sequence[Arrival]) -> list[Latest]:
         frames: list[Frame] = []
         latest: list[Latest] = []
-        try:
-            for arrival in arrivals:
-                for block in arrival.pack.blocks:
-                    judged = self._quality.judge(arrival.box.device, block)
-                    self._counters["gaps_total"] += len(judged.gaps)
-                    frames += points.readings(arrival.box, block, judged)
-                    latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
-                if arrival.pack.events:
-                    frames.append(points.events(arrival.box, arrival.pack))
-            if frames:
-                self._store.write(frames)
-                self._touched.note((f.tags["station"], f.at) for f in frames if "station" in f.tags)
-        except StoreError:
-            self._quality.undo()
-            raise
-        self._quality.keep()
-        self._counters["readings_total"] += sum(
-            len(block.at) * len(block.quantities) for arrival in arrivals for block in arrival.pack.blocks
-        )
+        for arrival in arrivals:
+            for block in arrival.pack.blocks:
+                judged = self._quality.judge(arrival.box.device, block)
+                self._counters["gaps_total"] += len(judged.gaps)
+                frames += points.readings(arrival.box, block, judged)
+                latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
+            if arrival.pack.events:
+                frames.append(points.events(arrival.box, arrival.pack))
+        if frames:
+            self._store.write(frames)
+            self._touched.note((f.tags["station"], f.at) for f in frames if "station" in f.tags)
         return latest
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:

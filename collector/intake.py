@@ -1,7 +1,8 @@
 """MQTT -> sinks -> receipts.
 
 There is no queue that outlives a crash and none that grows: what does not fit is dropped and the boxes send it again.
-While the store is down the boxes keep their data; alerts are raised all the same.
+While the store is down, or the database busy for too long, the boxes keep their data; while it is the store alone,
+alerts are raised all the same.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from paho.mqtt import client as mqtt
+from sqlalchemy.exc import OperationalError
 
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.commands import Commands
@@ -94,7 +96,14 @@ class Intake:
                         pause = min(2 * pause, RETRY_S[1])
 
     async def _take(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
-        """Carry a batch through the sinks; False if the store is down."""
+        """Carry a batch through the sinks; False if the store is down, or the database does not answer."""
+        try:
+            return await self._carry(client, batch)
+        except OperationalError as error:
+            self._stopped(f"database: {error}")
+            return False
+
+    async def _carry(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
         found = await self._do(self._sinks.sort, batch)
         for device, status in found.statuses:
             self._live.status(device, status)
@@ -115,18 +124,21 @@ class Intake:
         except RejectedError:  # one pack spoils the batch: each by itself
             return all([await self._store(client, [arrival]) for arrival in arrivals])
         except StoreError as error:
-            if not self._store_down:
-                log.error("store: %s; the boxes keep their data until it works again", error)  # noqa: TRY400 said once
-            self._store_down = True
-            self._counters["store_failures_total"] += 1
+            self._stopped(f"store: {error}")
             return False
         if self._store_down:
-            log.info("store: works again")
+            log.info("store and database: work again")
             self._store_down = False
         for box in latest:
             self._live.readings(box.box, box.readings)
         self._confirm(client, arrivals)
         return True
+
+    def _stopped(self, why: str) -> None:
+        if not self._store_down:
+            log.error("%s; the boxes keep their data until it works again", why)
+        self._store_down = True
+        self._counters["store_failures_total"] += 1
 
     def _confirm(self, client: mqtt.Client, arrivals: Sequence[Arrival]) -> None:
         for arrival in arrivals:

@@ -149,29 +149,31 @@ class Ledger:
     def enter(self, entries: Sequence[tuple[str, int, Sequence[int], Lost | None]]) -> None:
         """Write that runs (device, outbox, runs, why lost) are dealt with; returns after the commit.
 
-        An error of the database leaves memory ahead of it, so it must end the process.
+        An error of the database leaves everything as it was.
         """
-        with self._lock, self._engine.begin() as db:
-            changed: dict[tuple[str, int, int], int | None] = {}
-            lost_rows: list[dict[str, object]] = []
-            for device, outbox, runs, lost in entries:
-                spans = self._known.setdefault((device, outbox), Spans())
-                for first, last in ranges(runs):
-                    if lost is not None:
-                        lost_rows += self._lose(device, outbox, spans.missing(first, last), lost)
-                    swallowed, (start, end) = spans.add(first, last)
-                    changed |= {(device, outbox, old): None for old in swallowed}
-                    changed[device, outbox, start] = end
+        known: dict[Key, Spans] = {}
+        found: list[tuple[Key, LostRange]] = []
+        changed: dict[tuple[str, int, int], int | None] = {}
+        for device, outbox, runs, lost in entries:
+            key = (device, outbox)
+            if key not in known:
+                known[key] = Spans(self._known.get(key, ()))
+            spans = known[key]
+            for first, last in ranges(runs):
+                if lost is not None:
+                    found += ((key, _lost(*part, lost)) for part in spans.missing(first, last))
+                swallowed, (start, end) = spans.add(first, last)
+                changed |= {(device, outbox, old): None for old in swallowed}
+                changed[device, outbox, start] = end
+        rows = [{"device": key[0], "outbox": key[1], **msgspec.structs.asdict(lost)} for key, lost in found]
+        with self._engine.begin() as db:
             self._write(db, changed)
-            if lost_rows:
-                db.execute(insert(LOST), lost_rows)
-
-    def _lose(self, device: str, outbox: int, parts: list[tuple[int, int]], lost: Lost) -> list[dict[str, object]]:
-        kept = [
-            LostRange(first=first, last=last, kind=lost.kind[:16], reason=lost.reason[:200]) for first, last in parts
-        ]
-        self._lost.setdefault((device, outbox), []).extend(kept)
-        return [{"device": device, "outbox": outbox, **msgspec.structs.asdict(row)} for row in kept]
+            if rows:
+                db.execute(insert(LOST), rows)
+        with self._lock:
+            self._known |= known
+            for key, lost_range in found:
+                self._lost.setdefault(key, []).append(lost_range)
 
     @staticmethod
     def _write(db: Connection, changed: dict[tuple[str, int, int], int | None]) -> None:
@@ -205,3 +207,7 @@ class Ledger:
             missing_ranges=tuple(gaps[:100]),
             lost_ranges=lost,
         )
+
+
+def _lost(first: int, last: int, lost: Lost) -> LostRange:
+    return LostRange(first=first, last=last, kind=lost.kind[:16], reason=lost.reason[:200])

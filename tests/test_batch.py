@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +20,7 @@ from frames import box
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import mosquitto
+from sqlalchemy import event
 
 from collector.alerts.desk import PlateDesk
 from collector.averages.paces import Paces
@@ -68,7 +71,7 @@ class Centre:
     """The collector's intake with its sinks, and a client that sends as air-01 and hears its receipts."""
 
     def __init__(self, folder: Path, port: int) -> None:
-        engine = open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+        self.engine = engine = open_database(f"sqlite:///{folder / 'collector.sqlite'}")
         fleet = {"air-01": box("air-01", medium="air")}
         self.store = StoreDouble()
         self.ledger, self.quarantine = Ledger(engine), Quarantine(engine)
@@ -179,6 +182,31 @@ async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) ->
         assert set(centre.receipts) == {1}
         assert centre.quarantine.list() == []
         assert centre.account().stored == 1
+
+
+async def test_a_database_that_is_locked_for_long_costs_nothing_but_time(tmp_path: Path) -> None:
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+
+        @event.listens_for(centre.engine, "checkout")
+        def impatient(connection: Any, *_: object) -> None:
+            connection.execute("PRAGMA busy_timeout=20")
+
+        async with centre.running():
+            centre.send(1)
+            await until(lambda: centre.receipts == [1], "all is well")
+            with closing(sqlite3.connect(tmp_path / "collector.sqlite")) as other:
+                other.execute("BEGIN IMMEDIATE")
+                centre.send(2)
+                await until(lambda: centre.counters["store_failures_total"] >= 1, "not entered")
+                assert centre.account().stored == 1
+                assert centre.receipts == [1]
+                other.rollback()
+            await asyncio.sleep(0.6)
+            centre.send(2)
+            await until(lambda: centre.receipts == [1, 2], "the box sent it again")
+        assert (centre.account().stored, centre.counters["readings_total"]) == (2, 2)
+        assert Ledger(centre.engine).summary() == centre.ledger.summary(), "memory and disk agree"
 
 
 async def test_a_crash_between_store_and_ledger_leaves_the_touch_and_the_pack_comes_again(tmp_path: Path) -> None:
