@@ -25,6 +25,7 @@ from collector.errors import Failure
 from collector.intake import Intake
 from collector.ledger import Ledger
 from collector.live import Live
+from collector.local_time import local_day
 from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.regulator.job import Regulator
@@ -77,7 +78,8 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         steps[CONSUMER] = settings.regulator.cycle_ms
     touched = Touched(engine, steps)
     paces = Paces(engine)
-    standards, exceedances = Standards(limits(settings), boxes.values()), Exceedances(engine)
+    standards = Standards(limits(settings), boxes.values())
+    exceedances = Exceedances(engine, lambda station: standards.of(station, local_day(now_ms())))
     sinks = Sinks(
         fleet=boxes,
         ledger=ledger,

@@ -23,6 +23,7 @@ from collector.commands import Commands
 from collector.database import open_database
 from collector.ledger import Ledger
 from collector.live import LatestReading, Live
+from collector.local_time import local_day
 from collector.points import Frame
 from collector.quality import QualitySettings
 from collector.regulator.job import Regulator
@@ -101,7 +102,7 @@ class City:
         self.ledger = Ledger(self.engine)
         self.store = DuckStore(folder / "points.duckdb")
         self.standards = Standards(read_limits(CONFIGS)[0], FLEET.values())
-        self.exceedances = Exceedances(self.engine)
+        self.exceedances = Exceedances(self.engine, lambda station: self.standards.of(station, local_day(self.time)))
         self.live = Live(FLEET, now=lambda: self.time)
         self.counters: Counter[str] = Counter({'packs_total{kind="plates"}': 3, "receipts_total": 3})
         self.tokens = {role: self.access.issue(f"{role}-1", role, NOON) for role in ROLES}

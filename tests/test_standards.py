@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.database import open_database
-from collector.standards.exceedances import HOUR, Exceedances, Finding
+from collector.standards.exceedances import HOUR, Change, Exceedances, Finding
 from collector.standards.judge import Mean, end_of, means, samples
 from collector.standards.table import Limit, Standards, read_limits, zone_mistakes
 from collector.stores import ReadingRow
@@ -143,7 +144,7 @@ def found(hour: int, worst: float | None) -> Finding:
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Exceedances:
-    return Exceedances(open_database(f"sqlite:///{tmp_path / 'state.sqlite'}"))
+    return Exceedances(open_database(f"sqlite:///{tmp_path / 'state.sqlite'}"), lambda _station: [PH])
 
 
 def seen(kept: Exceedances) -> list[tuple[int, int | None, float, int]]:
@@ -191,9 +192,29 @@ def test_samples_that_are_flagged_afterwards_take_their_evidence_back(kept: Exce
     assert seen(kept) == [(5, None, 9.0, 1)], "an hour without data does not end it"
 
 
+def test_no_event_stays_open_under_a_limit_that_ended_or_is_not_there_any_more(tmp_path: Path) -> None:
+    in_force = [PH]
+    kept = Exceedances(open_database(f"sqlite:///{tmp_path / 'state.sqlite'}"), lambda _station: in_force)
+    kept.enter([found(1, 9.0)])
+    assert seen(kept) == [(1, None, 9.0, 1)]
+    ended = msgspec.structs.replace(PH, until="2026-11-20", note="replaced")
+    in_force[:] = [ended]
+    assert seen(kept) == [(1, None, 9.0, 1)], "given a last day it is the same limit"
+    late = msgspec.structs.replace(found(0, 9.1), limit=ended)
+    assert kept.enter([late]) == [Change(station="here", limit=ended, at=late.at, evidence=late.evidence)]
+    (event,) = kept.events(0, MIDNIGHT + 10 * HOUR, open_only=True)
+    assert (event.limit, len(event.evidence)) == (ended, 2), "told as it is written now"
+    in_force.clear()
+    assert kept.events(0, MIDNIGHT + 10 * HOUR, open_only=True) == []
+    assert seen(kept) == [(0, 1, 9.1, 2)]
+    stricter = msgspec.structs.replace(PH, high=8.0)
+    in_force[:] = [stricter]
+    assert seen(kept) == [(0, 1, 9.1, 2)], "another limit says nothing of it"
+
+
 @given(st.permutations(range(12)), st.lists(st.sampled_from([None, 9.0, 5.5]), min_size=12, max_size=12))
 def test_the_order_in_which_hours_are_judged_does_not_matter(order: list[int], worst: list[float | None]) -> None:
-    whole, mixed = (Exceedances(open_database("sqlite://")) for _ in range(2))
+    whole, mixed = (Exceedances(open_database("sqlite://"), lambda _station: [PH]) for _ in range(2))
     whole.enter([found(hour, value) for hour, value in enumerate(worst)])
     for hour in order:
         mixed.enter([found(hour, worst[hour])])

@@ -8,8 +8,7 @@ flagged anew, change what they touch and nothing else, and the evidence behind a
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +23,7 @@ from sqlalchemy import (
     String,
     Table,
     delete,
+    func,
     insert,
     select,
     update,
@@ -104,7 +104,7 @@ class Exceedance(msgspec.Struct, frozen=True, kw_only=True):
     limit: Limit
     opened: int
     closed: int | None
-    """When it ended; None while the last period that was judged is beyond the limit."""
+    """When it ended; None while the last period that was judged is beyond the limit, and the limit in force there."""
     worst: float
     worst_at: int
     evidence: tuple[Evidence, ...]
@@ -123,8 +123,10 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class Exceedances:
     """The evidence in the database."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, in_force: Callable[[str], Collection[Limit]]) -> None:
+        """`in_force` gives a station's limits of today: no event stays open under one that ended or is not there."""
         self._engine = engine
+        self._in_force = in_force
 
     def enter(self, findings: Sequence[Finding]) -> list[Change]:
         """Keep what was found, over what these periods said before; gives the events that began or ended by it."""
@@ -147,21 +149,21 @@ class Exceedances:
         if stations is not None:
             judged = judged.where(JUDGED.c.station.in_(list(stations)))
         found = []
-        with self._engine.begin() as connection:
-            for row in connection.execute(judged).mappings():
-                limit = msgspec.json.decode(row["terms"], type=Limit)
+        with self._engine.connect() as connection:
+            for row in connection.execute(judged).mappings().all():
                 key = _Key(row["station"], row["quantity"], row["limit"])
+                last = _last(connection, key)
+                in_force = any(limit.id == key.limit for limit in self._in_force(key.station))
+                is_open = in_force and last is not None and last >= row["until"]
+                if open_only and not is_open:
+                    continue
+                limit = msgspec.json.decode(row["terms"], type=Limit)
                 kept = _evidence(connection, key, start - LOOK_BACK, stop)
                 for run in _runs(kept, limit.averaging):
-                    ended = None if run[-1].at >= row["until"] else run[-1].last
+                    ended = None if is_open and run[-1].at == last else run[-1].last
                     if run[-1].last >= start and not (open_only and ended is not None):
                         found.append(_event(row["station"], limit, run, ended))
         return sorted(found, key=lambda event: event.opened, reverse=True)
-
-
-def limit_id(limit: Limit) -> str:
-    """Name of a limit by its terms: one that changes is another."""
-    return sha256(msgspec.json.encode(limit)).hexdigest()[:16]
 
 
 class _Key(NamedTuple):
@@ -177,10 +179,11 @@ class _Key(NamedTuple):
 
 def _enter(connection: Connection, station: str, limit: Limit, findings: list[Finding]) -> list[Change]:
     """Enter findings of one limit, in order of time: one look into the table, and only what differs is written."""
-    key = _Key(station, limit.quantity, limit_id(limit))
+    key = _Key(station, limit.quantity, limit.id)
     before = {each.at: each for each in _evidence(connection, key, findings[0].at - LONGEST, findings[-1].at + 1)}
     kept, order = dict(before), sorted(before)
-    was_until = until = connection.execute(select(JUDGED.c.until).where(*key.of(JUDGED))).scalar()
+    known = connection.execute(select(JUDGED.c.terms, JUDGED.c.until).where(*key.of(JUDGED))).one_or_none()
+    until = None if known is None else known.until
     changes = []
     for finding in findings:
         at, evidence = finding.at, finding.evidence
@@ -206,11 +209,11 @@ def _enter(connection: Connection, station: str, limit: Limit, findings: list[Fi
     new = [each for at, each in kept.items() if before.get(at) != each]
     if new:
         connection.execute(insert(EVIDENCE), [{**key._asdict(), **msgspec.structs.asdict(each)} for each in new])
-    if was_until is None and until is not None:
-        terms = msgspec.json.encode(limit).decode()
+    terms = msgspec.json.encode(limit).decode()
+    if known is None and until is not None:
         connection.execute(insert(JUDGED).values(**key._asdict(), terms=terms, until=until))
-    elif until != was_until:
-        connection.execute(update(JUDGED).where(*key.of(JUDGED)).values(until=until))
+    elif known is not None and known != (terms, until):
+        connection.execute(update(JUDGED).where(*key.of(JUDGED)).values(terms=terms, until=until))
     return changes
 
 
@@ -224,6 +227,11 @@ def _evidence(connection: Connection, key: _Key, start: int, stop: int) -> list[
     wanted = select(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at >= start, EVIDENCE.c.at < stop)
     rows = connection.execute(wanted.order_by(EVIDENCE.c.at)).mappings()
     return [Evidence(**{name: row[name] for name in Evidence.__struct_fields__}) for row in rows]
+
+
+def _last(connection: Connection, key: _Key) -> int | None:
+    """Beginning of the last period with evidence."""
+    return connection.execute(select(func.max(EVIDENCE.c.at)).where(*key.of(EVIDENCE))).scalar()
 
 
 def _joined(one: Evidence, next_: Evidence, averaging: Averaging) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -56,6 +57,11 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     certainty: Certainty
     note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Name of a limit by its terms: one that changes is another, but one that is given a last day stays itself."""
+        return sha256(msgspec.json.encode(msgspec.structs.replace(self, until=None, note=""))).hexdigest()[:16]
 
     def holds(self, day: date) -> bool:
         """Whether it is in force on a local day."""
