@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+SMALL_MB = 32
+"""No disk of a test is larger."""
 
 
 @contextmanager
@@ -24,7 +28,14 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill(file: Path) -> None:
-    """Write until the disk is full."""
-    with file.open("wb", buffering=0) as out, suppress(OSError):
-        while True:
-            out.write(bytes(4096))
+    """Write until the disk is full; fails where that is no small disk, before it is."""
+    with file.open("wb", buffering=0) as out:
+        for _ in range(SMALL_MB * 256):
+            try:
+                out.write(bytes(4096))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    return
+                raise
+    file.unlink()
+    pytest.fail(f"{file} takes more than {SMALL_MB} MB: it does not stand on a small disk")
