@@ -24,7 +24,7 @@ from collector.state import database, now_ms
 from collector.web.access import Access
 from edge_agent.contract.topics import down
 
-SENSOR, QUANTITY, OTHER = "dust-b", "pm2_5_b", "pm2_5"
+SENSOR, QUANTITY, OTHER = "sound", "noise", "air_temperature"
 """What is calibrated, what it gives, and what another sensor gives."""
 
 
@@ -136,8 +136,8 @@ async def test_through_the_collector(broker: str, tmp_path: Path) -> None:
             409,
             {
                 "error": {
-                    "vi": "air-01: trạm không có cảm biến 'no-such'; các cảm biến: dust-a, dust-b, weather, gases.",
-                    "en": "air-01: there is no sensor 'no-such' here; the sensors are: dust-a, dust-b, weather, gases.",
+                    "vi": "air-01: trạm không có cảm biến 'no-such'; các cảm biến: dust, weather, gases, sound.",
+                    "en": "air-01: there is no sensor 'no-such' here; the sensors are: dust, weather, gases, sound.",
                 },
                 "what_to_do": {
                     "vi": "Không có gì thay đổi; sửa lại rồi gửi lần nữa.",
