@@ -103,6 +103,7 @@ class City:
         self.store = DuckStore(folder / "points.duckdb")
         self.standards = Standards(read_limits(CONFIGS)[0], FLEET.values())
         self.exceedances = Exceedances(self.engine, lambda station: self.standards.of(station, local_day(self.time)))
+        self.paces = Paces(self.engine)
         self.live = Live(FLEET, now=lambda: self.time)
         self.counters: Counter[str] = Counter({'packs_total{kind="plates"}': 3, "receipts_total": 3})
         self.tokens = {role: self.access.issue(f"{role}-1", role, NOON) for role in ROLES}
@@ -172,7 +173,7 @@ class City:
     @property
     def context(self) -> Context:
         """What the web part is given."""
-        source = Source(store=self.store, paces=Paces(self.engine), rule=Rule(75))
+        source = Source(store=self.store, paces=self.paces, rule=Rule(75))
         averages = Averages(fleet=FLEET, source=source, literal_nowcast=False, now=lambda: self.time)
         return Context(
             fleet=FLEET,

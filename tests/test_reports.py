@@ -17,6 +17,7 @@ from collector.__main__ import main
 from collector.points import Frame
 from collector.standards.exceedances import Evidence, Finding
 from collector.standards.table import Limit
+from edge_agent.contract.quantities import BY_NAME
 
 MIDNIGHT = NOON - 12 * HOUR
 """00:00 of 2026-11-22 on the island."""
@@ -86,6 +87,18 @@ async def test_gaps_are_those_of_what_is_stored_now(measured: City) -> None:
     measured.store.write([Frame(measurement="air", tags=tags, at=late, fields=fields)])
     filled = await measured.get("officer", "/api/v1/gaps", **asked)
     assert [gap["quantity"] for gap in filled if gap["until"]] == ["pm2_5"]
+    await measured.get("officer", "/api/v1/gaps", 413, station="air-01", start="2026-01-01T00:00:00Z")
+    await measured.get(
+        "officer", "/api/v1/curve.png", 413, station="air-01", quantity="pm2_5", start="2025-01-01T00:00Z"
+    )
+
+
+async def test_a_station_that_says_nothing_at_all_has_gaps_too(city: City) -> None:
+    asked = {"station": "sea-01", "start": "2026-11-22T00:00:00Z", "stop": "2026-11-22T04:00:00Z"}
+    assert await city.get("officer", "/api/v1/gaps", **asked) == [], "nobody knows what it measures"
+    city.paces.tell("sea-01", {BY_NAME["ph"].number: 60}, city.time)
+    (gap,) = await city.get("officer", "/api/v1/gaps", **asked)
+    assert gap == {"quantity": "ph", "since": "2026-11-22T00:00:00.000Z", "until": None}
 
 
 async def test_a_picture_of_a_curve(measured: City) -> None:

@@ -71,7 +71,11 @@ class Paces:
             these = or_(*(and_(PACES.c.station == key[0], PACES.c.quantity == key[1]) for key in changed))
             db.execute(delete(PACES).where(these))
             db.execute(insert(PACES), rows)
-        self._known |= changed
+        self._known = self._known | changed  # another, as others may be looking through it
+
+    def quantities(self, station: str) -> frozenset[str]:
+        """What the box of a station said that it measures, now or before."""
+        return frozenset(quantity for of, quantity in self._known if of == station)
 
     def due(self, station: str, quantity: str) -> Due:
         """How many samples of a quantity are due in given spans; boxes poll at whole multiples of the pace in UTC."""

@@ -90,18 +90,23 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     quality: QualitySettings
 
     def gaps(self, box: Box, start: int, stop: int) -> list[Gap]:
-        """Where no value came for longer than `gap_s` of the quality settings, by what is stored now."""
+        """Where no value came for longer than `gap_s` of the quality settings, by what is stored now.
+
+        Of every quantity that has a value in the span, or of which the box said that it measures it.
+        """
         assert box.medium is not None
-        found = self.store.tables(box.medium, [box.device], start=start, stop=stop).get(box.device)
+        names = [quantity.name for quantity in QUANTITIES]
+        found = self.store.tables(box.medium, [box.device], start=start, stop=stop, names=names).get(box.device)
         if found is None:
-            return []
+            found = Table.of([], {})
         gaps = []
+        expected = self.averages.source.paces.quantities(box.device) | found.fields.keys()
         for quantity in QUANTITIES:
             most = self.quality.limits(box.device, quantity.name).gap_s
-            if most and quantity.name in found.fields:
+            if most and quantity.name in expected:
                 at = found.at[~np.isnan(found.numbers(quantity.name))]
                 for since, until in _gaps(at, start, min(stop, self.averages.now()), most * 1000):
-                    ended = until if until in at else None
+                    ended = until if len(at) and until <= at[-1] else None
                     gaps.append(Gap(quantity=quantity.name, since=since, until=ended))
         return sorted(gaps, key=lambda gap: gap.since)
 

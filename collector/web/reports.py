@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from collector.averages.ask import AqiRow, AverageRow
-from collector.averages.periods import PERIODS, Period
 from collector.local_time import local_day
 from collector.web import tables
 from collector.web.context import CONTEXT, Context, Refusal, json
 from collector.web.page import TEMPLATES
 from collector.web.query import (
+    DAY_MS,
     AqiQuery,
     AveragesQuery,
     CurveQuery,
@@ -29,9 +29,10 @@ from collector.web.query import (
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
 
-assert get_args(Period) == PERIODS
-MAX_SPAN_MS = {"1min": 8 * 86_400_000, "5min": 40 * 86_400_000}
+MOST_DAYS = {"1min": 8, "5min": 40}
 """Means of minutes are made when they are asked for."""
+MOST_DAYS_OF_GAPS, MOST_DAYS_OF_A_CURVE = 100, 366
+"""Of these every sample is looked at."""
 _INLINE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
@@ -41,17 +42,8 @@ async def averages(request: web.Request) -> web.Response:
     box = station(context, query.station)
     known(query.quantity, BY_NAME, ("thông số", "quantity"))
     start, stop = parse_span_of(query, context.now())
-    most = MAX_SPAN_MS.get(query.period)
-    if most is not None and stop - start > most:
-        days = most // 86_400_000
-        raise Refusal(
-            413,
-            (
-                f"Trung bình {query.period} chỉ hỏi được {days} ngày một lần.",
-                f"{query.period} means: {days} days at once.",
-            ),
-            ("Chọn khoảng ngắn hơn, hoặc period=1h.", "Ask for less time, or period=1h."),
-        )
+    if query.period in MOST_DAYS:
+        _at_most(MOST_DAYS[query.period], start, stop, or_else="period=1h")
     rows = await asyncio.to_thread(context.averages.ask, box.device, query.quantity, query.period, start, stop)
     unit = BY_NAME[query.quantity].unit
     if query.format == "csv":
@@ -80,6 +72,7 @@ async def gaps(request: web.Request) -> web.Response:
     context, query = request.app[CONTEXT], parse_query(request.query, GapsQuery)
     box = station(context, query.station)
     start, stop = parse_span_of(query, context.now())
+    _at_most(MOST_DAYS_OF_GAPS, start, stop)
     found = await asyncio.to_thread(context.reports.gaps, box, start, stop)
     return json([{"quantity": gap.quantity, "since": iso(gap.since), "until": iso(gap.until)} for gap in found])
 
@@ -90,6 +83,7 @@ async def curve(request: web.Request) -> web.Response:
     box = station(context, query.station)
     known(query.quantity, BY_NAME, ("thông số", "quantity"))
     start, stop = parse_span_of(query, context.now())
+    _at_most(MOST_DAYS_OF_A_CURVE, start, stop)
     found = await asyncio.to_thread(context.reports.curve, box, query.quantity, start, stop)
     if found is None:
         raise Refusal(
@@ -130,6 +124,16 @@ def station(context: Context, name: str) -> Box:
     """A box that measures. Raises Refusal."""
     known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
     return context.fleet[name]
+
+
+def _at_most(days: int, start: int, stop: int, or_else: str = "") -> None:
+    if stop - start > days * DAY_MS:
+        vi, en = (f", hoặc {or_else}", f", or {or_else}") if or_else else ("", "")
+        raise Refusal(
+            413,
+            (f"Mỗi lần chỉ hỏi được {days} ngày.", f"At most {days} days can be asked for at once."),
+            (f"Chọn khoảng ngắn hơn{vi}.", f"Ask for less time{en}."),
+        )
 
 
 def _rows(rows: Sequence[AverageRow | AqiRow]) -> list[dict[str, Any]]:
