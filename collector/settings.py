@@ -14,7 +14,7 @@ from collector.regulator.settings import RegulatorSettings
 from collector.standards.settings import StandardsSettings
 from edge_agent.contract.broker import FilePath, TlsSettings
 from edge_agent.contract.fleet import device_names
-from edge_agent.contract.nodes import Mistake, locate, render
+from edge_agent.contract.nodes import Mistake, locate, render, walk
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import read_yaml
@@ -165,7 +165,8 @@ def read(path: Path) -> tuple[Settings | None, list[Mistake]]:
         stations = device_names(Path(settings.fleet))
         found = [("quality", mistake) for mistake in settings.quality.mistakes(stations)]
         if settings.regulator is not None:
-            found += [("regulator", mistake) for mistake in settings.regulator.mistakes(stations)]
+            servers = {str(path[2]) for path, _, _ in walk(node) if path[:2] == ("regulator", "servers") and path[2:]}
+            found += [("regulator", mistake) for mistake in settings.regulator.mistakes(stations, servers)]
         for part, (below, message, hint) in found:
             place = (part, *below)
             mistakes.append(Mistake.at(locate(node, place), render(place), message, hint))

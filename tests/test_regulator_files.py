@@ -192,6 +192,7 @@ def test_what_the_circular_leaves_open_must_be_said(
 ) -> None:
     said = check(tmp_path, GOOD.replace(key, ""), capsys)
     assert f"missing key '{key.split(':', maxsplit=1)[0]}'" in said
+    assert "there is no server" not in said  # there is one, with a mistake
 
 
 @pytest.mark.parametrize(

@@ -152,10 +152,13 @@ class RegulatorSettings(_Strict, frozen=True, kw_only=True):
         """The stations that send to a server."""
         return [name for name, station in self.stations.items() if station.server == server]
 
-    def mistakes(self, stations: Collection[str]) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    def mistakes(
+        self, stations: Collection[str], named: Collection[str] = ()
+    ) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """What no schema can say, for a fleet of these boxes: (path below `regulator`, what is wrong, what to do).
 
-        Where the fleet is not known (none), no station is looked for in it.
+        Where the fleet is not known (none), no station is looked for in it. `named` are the servers that the file
+        names, also those that have a mistake of their own and are therefore not here.
         """
         names: dict[tuple[str, str, str], str] = {}
         for name, station in self.stations.items():
@@ -163,9 +166,9 @@ class RegulatorSettings(_Strict, frozen=True, kw_only=True):
             if stations and name not in stations:
                 yield path, f"there is no station {name!r} in the fleet", meant(name, stations)
             server = self.servers.get(station.server)
-            if server is None:
+            if server is None and station.server not in named:
                 yield (*path, "server"), f"there is no server {station.server!r}", meant(station.server, self.servers)
-            else:
+            elif server is not None:
                 codes = (server.province, station.facility, station.code)
                 other = names.setdefault(codes, name)
                 if other != name:
