@@ -12,10 +12,7 @@ from pathlib import Path
 from edge_agent import __version__, calibration_commands, config_commands, outbox_commands, sensor_commands
 from edge_agent.camera import read_plates
 from edge_agent.config import load
-from edge_agent.errors import EXIT_CONFIG, ConfigError, ModelError
-
-EXIT_INTERRUPTED = 130
-"""Of a command that Ctrl-C ended before it was done, as shells have it; `run` ends with 0, for that is its way."""
+from edge_agent.errors import EXIT_CONFIG, EXIT_INTERRUPTED, ConfigError, ModelError
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,12 +11,13 @@ import fcntl
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
+from edge_agent.clock import LOCAL
 from edge_agent.contract.events import MAX_CALIBRATION_S, Calibrate, Calibration
 from edge_agent.errors import EdgeError
 from edge_agent.health import Health
@@ -26,7 +27,6 @@ PART = "calibrations"
 """What a fault of the file is said of."""
 KEPT = 100
 """Lines of the record that the file keeps."""
-LOCAL = timezone(timedelta(hours=7))
 
 Mark = tuple[int, int, int]
 """Tells one version of a file from the next: inode, time and size."""

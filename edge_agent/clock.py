@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import timedelta, timezone
 
 from edge_agent.contract.packs import MAX_TIME
 
 Now = Callable[[], int]
 """Gives milliseconds since 1970 in UTC."""
+
+LOCAL = timezone(timedelta(hours=7))
+"""The island's; there is no summer time."""
 
 SANE_SINCE = 1_767_225_600_000
 """2026-01-01 UTC: a box whose clock shows less has not learnt the time yet (no battery, no network)."""

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 EXIT_CONFIG = 78
 """Exit status of a wrong configuration (sysexits' EX_CONFIG)."""
+EXIT_INTERRUPTED = 130
+"""Of a command that Ctrl-C ended before it was done, as shells have it; `edge-agent run` ends with 0: it is its way."""
 
 
 class EdgeError(Exception):

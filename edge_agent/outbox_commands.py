@@ -8,18 +8,17 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
+from edge_agent.clock import LOCAL
 from edge_agent.contract.as_json import as_json
 from edge_agent.contract.events import EVENT_OF, PRIORITY, Event
 from edge_agent.errors import ConfigError
 from edge_agent.outbox_file import waiting
 from edge_agent.outbox_rows import Row, every, total
-
-LOCAL = timezone(timedelta(hours=7))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

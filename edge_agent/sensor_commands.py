@@ -9,27 +9,16 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from edge_agent.config import load
 from edge_agent.config_commands import add_set_argument
 from edge_agent.contract.device import Medium
-from edge_agent.errors import ConfigError, LineError
+from edge_agent.errors import EXIT_INTERRUPTED, ConfigError, LineError
 from edge_agent.station import sensor_report
 from edge_agent.station.scan_progress import progress
 from edge_agent.station.sensor import Sensor
-from edge_agent.station.settings import (
-    Line,
-    SerialLine,
-    StationSettings,
-    TcpLine,
-    driver_structs,
-)  # fmt: skip
-
-if TYPE_CHECKING:
-    pass
-
-EXIT_INTERRUPTED = 130
+from edge_agent.station.settings import Line, SerialLine, StationSettings, TcpLine, driver_structs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

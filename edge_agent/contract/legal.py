@@ -76,8 +76,10 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def day_mistakes(since: str | None, until: str | None) -> Iterator[Mistake]:
     """Days that are none, or an end before its beginning."""
     for key, text in (("since", since), ("until", until)):
+        if text is None:
+            continue
         try:
-            date.fromisoformat(text or "2000-01-01")
+            date.fromisoformat(text)
         except ValueError as error:
             yield (key,), f"{text} is no day: {error}", "write year-month-day, such as 2026-01-31"
     if since is not None and until is not None and until < since:

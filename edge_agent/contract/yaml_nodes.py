@@ -1,4 +1,4 @@
-"""YAML text -> nodes that know file, line and column.
+"""YAML text -> nodes that know file, line and column; `inline` is the way back.
 
 Only the plain part of YAML is taken: mappings with text keys, lists, scalars of YAML 1.2's core schema (so `on`,
 `12:30` and `0123` are no traps), anchors and aliases. A file is bounded in bytes, depth and nodes, aliases counted
@@ -200,19 +200,6 @@ def resolve(text: str) -> str | int | float | bool | None:
     return text
 
 
-_CURES = (
-    (r"mapping values are not allowed", "a colon stands where none may",
-     "indent the line like its neighbours; the line above may lack its colon; put text that holds `: ` in quotes"),
-    (r"could not find expected ':'", "a key without its colon", "write `key: value`, with a space after the colon"),
-    (r"did not find expected key|expected <block end>", "the indentation does not fit the lines above",
-     "start the line in the same column as the keys beside it"),
-    (r"expected '-' indicator", "a key among the items of a list", "indent it, or start it with `- `"),
-    (r"unexpected end of stream", "a quote is opened and never closed", "close the quote"),
-    (r"expected ',' or", "a list or mapping in brackets is not closed", "add the missing comma or closing bracket"),
-    (r"escape character", "a backslash in double quotes", "write it twice, or use single quotes"),
-)  # fmt: skip
-
-
 def inline(value: Any) -> str:
     """A value on one line, as `read_yaml` reads it back; what is None in a mapping is left out."""
     if isinstance(value, str):
@@ -225,6 +212,19 @@ def inline(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return json.dumps(value)
+
+
+_CURES = (
+    (r"mapping values are not allowed", "a colon stands where none may",
+     "indent the line like its neighbours; the line above may lack its colon; put text that holds `: ` in quotes"),
+    (r"could not find expected ':'", "a key without its colon", "write `key: value`, with a space after the colon"),
+    (r"did not find expected key|expected <block end>", "the indentation does not fit the lines above",
+     "start the line in the same column as the keys beside it"),
+    (r"expected '-' indicator", "a key among the items of a list", "indent it, or start it with `- `"),
+    (r"unexpected end of stream", "a quote is opened and never closed", "close the quote"),
+    (r"expected ',' or", "a list or mapping in brackets is not closed", "add the missing comma or closing bracket"),
+    (r"escape character", "a backslash in double quotes", "write it twice, or use single quotes"),
+)  # fmt: skip
 
 
 def _syntax_mistake(error: yaml.YAMLError, text: str, file: str) -> Mistake:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME
 from edge_agent.station.conversation import Answer
+from edge_agent.station.registers import named
 from edge_agent.station.sensor import Sensor, Speed
 from edge_agent.station.settings import SerialLine, stored_as
 
@@ -74,10 +75,8 @@ def _meanings(found: Found) -> Iterator[str]:
         return
     yield f"  {found.registers} registers answer; those that hold something, the likeliest meaning first:"
     for best, others in found.places[:MAX_PLACES]:
-        last = best.address + best.width - 1
-        which = f"register {best.address}" if last == best.address else f"registers {best.address} to {last}"
         more = f"   (or {'; '.join(map(str, others))})" if others else ""
-        yield f"  function {best.function}, {which}: {best}{more}"
+        yield f"  function {best.function}, {named(best.address, best.width)}: {best}{more}"
     if len(found.places) > MAX_PLACES:
         yield f"  and {len(found.places) - MAX_PLACES} more"
 
