@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import os
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,7 +14,7 @@ import msgspec
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from collector.errors import Failure
-from collector.local_time import LOCAL
+from collector.local_time import minute
 from collector.quarantine import Quarantine
 from collector.settings import load
 from collector.state import database, now_ms
@@ -117,8 +116,7 @@ def _watch_remove(options: argparse.Namespace) -> int:
 
 
 def _print_entry(entry: dict[str, Any]) -> None:
-    until = datetime.fromisoformat(entry["expires"]).astimezone(LOCAL)
-    state = f"until {until:%Y-%m-%d %H:%M}" if entry["active"] else "removed" if entry["removed"] else "expired"
+    state = f"until {minute(entry['expires'])}" if entry["active"] else "removed" if entry["removed"] else "expired"
     print(f"{entry['id']:>5}  {entry['pattern']:<16}  {state:<22}  {entry['officer']}: {entry['reason']}")
 
 

@@ -12,6 +12,11 @@ def local(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, LOCAL)
 
 
+def minute(text: str) -> str:
+    """A time in ISO 8601, as the island's clocks show it to the minute."""
+    return f"{datetime.fromisoformat(text).astimezone(LOCAL):%Y-%m-%d %H:%M}"
+
+
 def local_day(ms: int) -> date:
     """The local day of a time in ms."""
     return local(ms).date()

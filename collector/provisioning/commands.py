@@ -54,7 +54,10 @@ def _provision(options: argparse.Namespace) -> int:
     for line in lines:
         print(line)
     if not options.show:
-        print(f"The officers' account reads the measurements and nothing else; its secret stands in {officer_file}")
+        where = f"its secret stands in {officer_file}"
+        if not officer_file.exists():
+            where = f"it was there before, but its secret is not in {officer_file}: delete the account to get another"
+        print(f"The officers' account reads the measurements and nothing else; {where}")
     return 0
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from collector.client import add_connection, ask, span_ms
 from collector.errors import Failure
-from collector.local_time import LOCAL
+from collector.local_time import LOCAL, local, minute
 from collector.state import now_ms
 from collector.web.query import iso
 from collector.web.wording import FLAGS
@@ -112,19 +112,15 @@ def _parquet(file: Path, rows: list[dict[str, Any]]) -> int:
 def _gaps(options: argparse.Namespace) -> int:
     asked = {"station": options.station, "start": str(iso(now_ms() - span_ms(options.last)))}
     for gap in msgspec.json.decode(ask(options, "GET", "gaps", query=asked)):
-        since, until = (_local(gap[end]) if gap[end] else "still" for end in ("since", "until"))
+        since, until = (minute(gap[end]) if gap[end] else "still" for end in ("since", "until"))
         print(f"{gap['quantity']:<24} {since} - {until}")
     return 0
-
-
-def _local(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone(LOCAL):%Y-%m-%d %H:%M}"
 
 
 def _report(options: argparse.Namespace) -> int:
     query = {"day": options.day} if options.day else {}
     html = ask(options, "GET", f"reports/{quote(options.station, '')}", query=query)
-    day = options.day or f"{datetime.fromtimestamp(now_ms() / 1000, LOCAL):%Y-%m-%d}"
+    day = options.day or f"{local(now_ms()):%Y-%m-%d}"
     return _write(options.out or Path(f"{options.station}-{day}.html"), html)
 
 

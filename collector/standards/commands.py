@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from collector.client import add_connection, ask, span_ms
-from collector.local_time import LOCAL
+from collector.local_time import minute
 from collector.state import now_ms
 from collector.web.query import iso
 
@@ -50,15 +49,15 @@ def _exceedances(options: argparse.Namespace) -> int:
         query["open"] = "true"
     for event in msgspec.json.decode(ask(options, "GET", "exceedances", query=query)):
         limit = event["limit"]
-        closed = _local(event["closed"]) if event["closed"] else "goes on"
+        closed = minute(event["closed"]) if event["closed"] else "goes on"
         print(
-            f"{event['station']:<10} {limit['quantity']:<18} {_local(event['opened'])} - {closed:<16}  worst "
+            f"{event['station']:<10} {limit['quantity']:<18} {minute(event['opened'])} - {closed:<16}  worst "
             f"{event['worst']:g} {limit['unit']}; {limit['averaging']} {_bounds(limit)}, {limit['source']}, "
             f"{limit['certainty']}{'' if event['alarms'] else ': no alarm'}"
         )
         for row in event["evidence"] if options.evidence else ():
             covered = "" if row["coverage"] is None else f", coverage {row['coverage']:.0f} %"
-            print(f"    {_local(row['at'])}  {row['worst']:g}, {row['beyond']} of {row['of']} values{covered}")
+            print(f"    {minute(row['at'])}  {row['worst']:g}, {row['beyond']} of {row['of']} values{covered}")
     return 0
 
 
@@ -67,7 +66,3 @@ def _bounds(limit: dict[str, Any]) -> str:
     if low is not None and high is not None:
         return f"{low:g} to {high:g} {unit}"
     return f"<= {high:g} {unit}" if high is not None else f">= {low:g} {unit}"
-
-
-def _local(text: str) -> str:
-    return f"{datetime.fromisoformat(text).astimezone(LOCAL):%Y-%m-%d %H:%M}"

@@ -18,7 +18,7 @@ from edge_agent.contract.legal import Averaging
 
 USABLE = (1, 2)
 LENGTH: dict[Averaging, int] = {"sample": HOUR, "1h": HOUR, "8h": 8 * HOUR, "24h": 24 * HOUR}
-"""Milliseconds of a period; a month's is found in the calendar."""
+"""Milliseconds of a period; a month's is found in the calendar. No means of years are made, so none are judged."""
 
 
 def end_of(averaging: Averaging, at: int) -> int:
