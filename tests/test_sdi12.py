@@ -13,6 +13,7 @@ from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Ask, Pause
 from edge_agent.station.drivers.sdi12 import answers
+from edge_agent.station.drivers.wxt530 import crc
 
 PH = {"ph": {"position": 1}}
 LEVEL = sensor(driver="sdi12", values=PH)
@@ -24,6 +25,15 @@ def test_the_vectors_of_the_specification_hold() -> None:
         values = {name: {"position": i} for i, name in enumerate(["ph", "orp", "tds"][: text.count("+")], start=1)}
         found = asked(sensor(driver="sdi12", values=values), f"0000{len(values)}\r\n".encode(), f"{text}\r\n".encode())
         assert [value.value for value in found.values] == [float(part) for part in re.findall(r"[0-9.]+", text[2:])]
+
+
+def test_every_value_arrives_whatever_its_crc() -> None:
+    """A character of the CRC may be any from 40 to 7f; the last is no printable one."""
+    texts = [f"0+{i / 1000:.3f}".encode() for i in range(1000)]
+    assert any(b"\x7f" in crc(text) for text in texts)
+    for i, text in enumerate(texts):
+        [value] = asked(LEVEL, b"00001\r\n", text + crc(text) + b"\r\n").values
+        assert value.value == i / 1000
 
 
 def test_the_service_request_is_waited_for_as_long_as_was_said_and_the_line_is_kept() -> None:

@@ -37,7 +37,8 @@ from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition
 
 MAX_LINE = 96
 """No answer is longer (75 characters of values, address, CRC, CR LF), nor its echo."""
-NO_TEXT = re.compile(rb"[^ -~]")
+NO_TEXT = re.compile(rb"[^ -\x7f]")
+"""Bytes that stand in no answer. A character of the CRC may be 7f."""
 NUMBER = re.compile(r"[+-](?:[0-9]{1,7}(?:\.[0-9]{0,7})?|\.[0-9]{1,7})(?![0-9.])")
 
 
