@@ -9,11 +9,12 @@ joined into fewer, smaller rows (`outbox_rows.py`). A damaged file is set aside 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -24,6 +25,8 @@ from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
 from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs
 from edge_agent.outbox_file import Waiting, open_file, used_bytes, waiting
 from edge_agent.outbox_rows import JOINED_KINDS, delete, join, of_kind, oldest
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -69,6 +72,8 @@ class Outbox:
         self._commit_due = False
         self._unwritten: Counter[str] = Counter()
         """Events of each kind that the disk did not take; they are numbered, as lost, with the next that it takes."""
+        self._joins = True
+        """Whether old events are joined; no more after an error that nobody foresaw, since nothing depends on it."""
         self.id, self.set_aside = connection.execute("SELECT id, set_aside FROM meta").fetchone()
         self.last_number = self._last_number()
         self.has_lost = connection.execute("SELECT count(*) FROM lost").fetchone()[0] > 0
@@ -148,8 +153,17 @@ class Outbox:
         for number, put in enumerate(batch, last - len(batch) + 1):
             loop.call_soon_threadsafe(_succeed, put.number, number)
         loop.call_soon_threadsafe(self._changed)
-        with suppress(sqlite3.OperationalError):  # the disk is full: they stay as they are until it has room
+        if self._joins:
+            self._join()
+
+    def _join(self) -> None:
+        try:
             any(join(self._db, kind) for kind in JOINED_KINDS)  # one at a time, so that nobody waits long
+        except sqlite3.OperationalError:
+            pass  # the disk is full: they stay as they are until it has room
+        except Exception:
+            self._joins = False
+            log.exception("outbox: old events cannot be joined; they stay as they are until the agent starts anew")
 
     def _changed(self) -> None:
         self.on_change()  # as it is set by now

@@ -137,6 +137,22 @@ async def test_a_long_outage_drops_the_oldest_and_explains_every_number(
         assert max(gone) < min((number for number, k, _ in kept if k == kind), default=LARGE), "the oldest first"
 
 
+async def test_an_error_at_joining_is_said_once_and_costs_no_event(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "o.sqlite"
+    outbox = Outbox.open(path, LARGE)
+    with closing(sqlite3.connect(path)) as db, db:  # a row that says it begins where ours will
+        db.execute("INSERT INTO joined VALUES (1, 1, 'plates', 1, 0, 0, '', '')")
+    await put(outbox, [Readings] * JOIN_EVENTS)
+    await put(outbox, [Readings] * JOIN_EVENTS, JOIN_EVENTS + 1)
+    assert rows(path) == (2 * JOIN_EVENTS, 1)
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "outbox: old events cannot be joined"
+    ]
+    await outbox.close()
+
+
 @pytest.mark.parametrize(("damage", "lost"), [("bodies = x'00'", range(1, 1001)), ("runs = x'c1'", (1, 1000))])
 async def test_a_damaged_joined_row_is_told_as_lost_and_the_others_go_on(
     tmp_path: Path, damage: str, lost: Sequence[int], capsys: pytest.CaptureFixture[str]
