@@ -73,7 +73,9 @@ def test_a_server_is_made_ready_once(server: Server, settings: str, capsys: pyte
     assert not (Path(settings).parent / "state" / "influx-officer").exists()
     assert provision(settings) == 0
     said = capsys.readouterr().out
-    assert "made           database police" in said and "there already" not in said
+    assert "made           database police" in said
+    there = [line for line in said.splitlines() if line.startswith("there already")]
+    assert there == ["there already  no privileges on police for officer"]
     secret = Path(settings).parent / "state" / "influx-officer"
     assert secret.stat().st_mode & 0o777 == 0o600
     assert secret.read_text().strip() not in said
@@ -133,13 +135,19 @@ def test_what_was_changed_by_hand_is_put_right(
     ask(server, 'CREATE CONTINUOUS QUERY "air_so2_5m" ON "environment" BEGIN SELECT max(so2) INTO x FROM air '
                 "GROUP BY time(1h) END")  # fmt: skip
     ask(server, 'GRANT ALL ON "environment" TO "officer"')
+    ask(server, 'GRANT READ ON "police" TO "officer"')
+    (Path(settings).parent / "state" / "influx-officer").unlink()
     capsys.readouterr()
     assert provision(settings) == 0
-    changed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("changed")]
+    said = capsys.readouterr().out
+    assert "delete the account to get another" in said, "nobody can look up a secret that is lost"
+    changed = [line for line in said.splitlines() if line.startswith("changed")]
     assert changed == [
         "changed        air_5m in five_minutes, by continuous queries",
         "changed        read on environment for officer",
+        "changed        no privileges on police for officer",
     ]
+    assert "READ" not in str(ask(server, 'SHOW GRANTS FOR "officer"')).split("police")[1].split("]")[0]
 
 
 def test_what_is_refused_is_said(

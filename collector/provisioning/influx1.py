@@ -21,6 +21,7 @@ from edge_agent.contract.quantities import MEDIA
 TIMEOUT_S = 10
 RESAMPLED = "3h"
 """Data that come so late still reach the five-minute means."""
+_NONE = "NO PRIVILEGES"
 
 
 class Influx1:
@@ -72,7 +73,8 @@ def steps(server: Influx1, settings: Influx1Settings, password: str | None, offi
         yield _means(server, settings.database, medium)
     if settings.user is not None:
         yield from _user(server, settings.user, lambda: password or "", dict.fromkeys(databases, "ALL PRIVILEGES"))
-    yield from _user(server, OFFICER, lambda: secret_in(officer_file), {settings.database: "READ"})
+    none = {} if settings.plates_database is None else {settings.plates_database: _NONE}
+    yield from _user(server, OFFICER, lambda: secret_in(officer_file), {settings.database: "READ", **none})
 
 
 def _databases(server: Influx1) -> set[str]:
@@ -127,11 +129,12 @@ def _user(server: Influx1, user: str, password: Callable[[], str], rights: dict[
     yield Step(what=f"user {user}", state="there" if there() else "missing", do=make)
     known = {row["database"]: row["privilege"] for row in server.ask(f'SHOW GRANTS FOR "{user}"')} if there() else {}
     for database, right in rights.items():
-        state: State = "there" if known.get(database) == right else "missing"
-        if database in known and state == "missing":
-            state = "different"
-        grant = f'GRANT {right.removesuffix(" PRIVILEGES")} ON "{database}" TO "{user}"'
-        yield Step(what=f"{right.lower()} on {database} for {user}", state=state, do=partial(server.ask, grant))
+        now = known.get(database, _NONE)
+        state: State = "there" if now == right else "missing" if now == _NONE else "different"
+        change = f'GRANT {right.removesuffix(" PRIVILEGES")} ON "{database}" TO "{user}"'
+        if right == _NONE:
+            change = f'REVOKE ALL PRIVILEGES ON "{database}" FROM "{user}"'
+        yield Step(what=f"{right.lower()} on {database} for {user}", state=state, do=partial(server.ask, change))
 
 
 def _step(server: Influx1, what: str, influxql: str, *, there: bool) -> Step:
