@@ -143,6 +143,11 @@ def test_tcp_no_bytes_are_believed_beyond_their_length(data: bytes) -> None:
     assert frame is None or len(frame) == 13
 
 
+def test_tcp_an_answer_of_another_address_is_named() -> None:
+    with pytest.raises(FrameError, match="asked as address 1, it answers as 0"):
+        take(bytearray(TCP_ANSWER[:6] + b"\0" + TCP_ANSWER[7:]), tcp().find_tcp)
+
+
 # --- two masters on one line ---
 
 OTHERS = [

@@ -190,6 +190,24 @@ async def test_a_map_that_points_outside(kind: str, tmp_path: Path) -> None:
     assert list(dict.fromkeys(asked))[:2] == [(6, 200), (16, 200)]
 
 
+@pytest.mark.parametrize("late_s", [[0.3, 0.15], [0.3, 0.3]], ids=["the first", "both"])
+async def test_a_late_answer_is_not_taken_for_that_of_the_next_question(late_s: list[float], tmp_path: Path) -> None:
+    """Both questions are for one register, so that nothing but the time tells their answers apart."""
+    line = SimulatedLine(tmp_path / "line")
+
+    def hears(data: bytes) -> None:
+        asyncio.get_running_loop().call_later(late_s.pop(0), line.say, answer(data[3]))
+
+    line.hears = hears
+    probe = sensor(driver="modbus", registers={"ph": {"address": 7}, "orp": {"address": 200}})
+    async with line, Port(SerialLine(port=str(line.path), timeout_s=0.2)) as port:
+        if late_s[1] > 0.2:
+            with pytest.raises(Silence):
+                await port.converse(probe.poll("serial"))
+        else:
+            assert [v.value for v in (await port.converse(probe.poll("serial"))).values] == [None, 200]
+
+
 async def test_a_probe_at_another_address_keeps_silent(tmp_path: Path) -> None:
     line = SimulatedLine(tmp_path / "line")
     line.hears = lambda data: line.say(answer(0, slave=9)) if data[0] == 9 else None

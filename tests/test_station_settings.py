@@ -36,6 +36,12 @@ GOOD = {
         ("sensors.a.rename", {"pm10": "pm11"}, "sensors.a.rename.pm10", "pm11 is not a quantity"),
         ("sensors.a.rename", {"pm25": "pm2_5"}, "sensors.a.rename.pm25", "does not give pm25"),
         ("sensors.a.rename", {"pm10": "ph"}, "sensors.a.rename.pm10", "ph in pH"),
+        (
+            "sensors.c",
+            {"driver": "modbus", "line": "dust", "address": 0, "registers": {"orp": {"address": 0}}},
+            "sensors.c.address",
+            "every slave at once",
+        ),
         ("sensors.a.sleep", True, "sensors.a.warm_up_s", "too few"),
         ("lines.bus", {"kind": "serial", "port": "/dev/ttyS1"}, "lines.bus.port", "already the line dust"),
     ],

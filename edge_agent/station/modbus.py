@@ -13,7 +13,11 @@ TCP: no CRC, and seven bytes before the function:
 We know which slave, function and length we wait for, so an answer is hunted by these three and then believed only if
 its CRC is right: noise before it, other slaves' answers, the echo of some RS-485 adapters and what another master says
 to others are passed over. If another master asks our slave for as many registers as we do, nobody can tell whose answer
-comes next: then none is believed.
+comes next: then none is believed. Nor does an answer say which register it is about: after a question that stayed
+without one, nothing is asked on a serial line until a late answer has gone by.
+
+An adapter that echoes hides a refusal of function 6, whose answer is the same as the request; function 16 has none of
+that.
 
 Drivers talk through a `Slave`:  `words = yield from slave.read(128, 32)`.
 
@@ -41,8 +45,13 @@ _tcp = FramerSocket(DecodePDU(False))
 
 MAX_TCP_LENGTH = 254
 """The largest length field of Modbus TCP."""
+LATE_S = 1.0
+"""So much later than the time limit an answer may still come; others have the line meanwhile."""
 MAX_SILENT = 2
 """So many questions may stay without an answer before a slave is asked no more in this poll."""
+
+ITSELF = {0, 255}
+"""Addresses by which a device on TCP means itself."""
 
 REGISTERS = (3, 4)
 WRITE_ONE, WRITE_SEVERAL = 6, 16
@@ -136,12 +145,16 @@ class Request:
         if len(buffer) < 6:
             return 0, None
         if buffer[2:4] != b"\0\0" or not 3 <= int.from_bytes(buffer[4:6], "big") <= MAX_TCP_LENGTH:
-            raise FrameError(f"not Modbus TCP: {buffer[:8].hex(' ')}")
+            raise FrameError(f"not Modbus TCP: {buffer[:8].hex(' ')}; does the gateway only pass RTU on?")
         size = 6 + int.from_bytes(buffer[4:6], "big")
         if len(buffer) < size:
             return 0, None
         used, slave, transaction, pdu = _tcp.decode(buffer[:size])
-        if used != size or (slave, transaction) != (self.slave, self.transaction):
+        if used != size or transaction != self.transaction:
+            return size, None
+        if slave != self.slave:  # another sensor's behind the same gateway, unless one of the two is the gateway's own
+            if ITSELF & {slave, self.slave}:
+                raise FrameError(f"asked as address {self.slave}, it answers as {slave}; is that its address?")
             return size, None
         if pdu[0] not in (self.function, *self._refused):
             return size, None
@@ -170,16 +183,19 @@ class Slave:
     def __init__(self, kind: LineKind, address: int) -> None:
         self._tcp, self._address = kind == "tcp", address
         self._asked = 0
+        self._owes = False  # an answer that may still come
 
-    def read(self, address: int, count: int, function: int = 3) -> Generator[Ask, bytes, list[int]]:
+    def read(self, address: int, count: int, function: int = 3) -> Generator[Ask | Pause, bytes, list[int]]:
         """Read registers (functions 3 and 4) or bits (1 and 2). Raises RefusedError."""
         return (yield from self._exchange(function, address, count, ()))
 
-    def write(self, address: int, values: Sequence[int], function: int = WRITE_SEVERAL) -> Generator[Ask, bytes, None]:
+    def write(
+        self, address: int, values: Sequence[int], function: int = WRITE_SEVERAL
+    ) -> Generator[Ask | Pause, bytes, None]:
         """Write registers: several (function 16) or one (6). Raises RefusedError."""
         yield from self._exchange(function, address, len(values), values)
 
-    def order(self, address: int, values: Sequence[int]) -> Generator[Ask, bytes, str]:
+    def order(self, address: int, values: Sequence[int]) -> Generator[Ask | Pause, bytes, str]:
         """Write what the slave may refuse to do; gives what is to be said then, else nothing."""
         try:
             yield from self.write(address, values)
@@ -187,7 +203,9 @@ class Slave:
             return str(refusal)
         return ""
 
-    def read_all(self, blocks: Iterable[Block]) -> Generator[Ask, bytes, list[list[int] | FrameError | Silence]]:
+    def read_all(
+        self, blocks: Iterable[Block]
+    ) -> Generator[Ask | Pause, bytes, list[list[int] | FrameError | Silence]]:
         """Read several blocks; those that are refused, or stay without an answer, come as the error that says so.
 
         Raises Silence where nothing answered at all.
@@ -217,9 +235,13 @@ class Slave:
 
     def _exchange(
         self, function: int, address: int, count: int, values: Sequence[int]
-    ) -> Generator[Ask, bytes, list[int]]:
+    ) -> Generator[Ask | Pause, bytes, list[int]]:
+        if self._owes:
+            yield Pause(seconds=LATE_S)
         request = self._request(function, address, count, values)
+        self._owes = not self._tcp  # the port closes a connection on which an answer is late
         frame = yield request.ask()
+        self._owes = False
         return request.registers(frame)
 
     def _request(self, function: int, address: int, count: int, values: Sequence[int]) -> Request:

@@ -137,6 +137,8 @@ def _sensors(settings: StationSettings) -> Iterator[Mistake]:
                 f"{driver} cannot talk over {sensor.line}, which is {kind}",
                 f"give a line of kind {' or '.join(sorted(sensor.kinds))}",
             )
+        elif kind == "serial" and sensor.modbus and getattr(sensor, "address", 1) == 0:
+            yield (*path, "address"), "address 0 means every slave at once, and none answers", "give its own, 1 to 247"
         first = alone.setdefault(sensor.line, name)
         if first != name and not (sensor.shares and settings.sensors[first].shares):
             yield (*path, "line"), f"cannot share {sensor.line} with {first}", "give it a line of its own"

@@ -90,7 +90,7 @@ class Channel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class Analogue(Sensor, frozen=True, kw_only=True, tag="analogue"):
     """4-20 mA transmitters on a Modbus analogue input module."""
 
-    address: Annotated[int, msgspec.Meta(ge=0, le=247, description="Modbus address of the module.")] = 1
+    address: Annotated[int, msgspec.Meta(ge=0, le=255, description="Modbus address of the module.")] = 1
     channels: Annotated[
         dict[str, Channel], msgspec.Meta(min_length=1, max_length=16, description="Quantity: its input.")
     ]

@@ -97,7 +97,7 @@ Codes = Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=65_535)], ...], msg
 class AquaTroll(Sensor, frozen=True, kw_only=True, tag="aqua_troll"):
     """In-Situ Aqua TROLL 400, 500 or 600."""
 
-    address: Annotated[int, msgspec.Meta(ge=0, le=247, description="Modbus address of the sonde.")] = 1
+    address: Annotated[int, msgspec.Meta(ge=0, le=255, description="Modbus address of the sonde.")] = 1
     values: Annotated[
         tuple[Given, ...], msgspec.Meta(min_length=1, max_length=13, description="What its sensors measure.")
     ]

@@ -55,7 +55,7 @@ class Modbus(Sensor, frozen=True, kw_only=True, dict=True, tag="modbus"):
     """Any Modbus instrument, RTU or TCP by the kind of its line."""
 
     address: Annotated[
-        int, msgspec.Meta(ge=0, le=247, description="Slave address (unit); on TCP often 1, sometimes 0.")
+        int, msgspec.Meta(ge=0, le=255, description="Slave address (unit); on TCP often 1, sometimes 255 or 0.")
     ] = 1
     registers: Annotated[
         dict[str, Register], msgspec.Meta(min_length=1, max_length=64, description="Quantity: where it stands.")
@@ -111,7 +111,7 @@ class Modbus(Sensor, frozen=True, kw_only=True, dict=True, tag="modbus"):
                 complaints.append(f"{quantity}: {complaint}")
         return Answer(values=tuple(values), complaint="; ".join(complaints))
 
-    def _read(self, slave: Slave) -> Generator[Ask, bytes, Known]:
+    def _read(self, slave: Slave) -> Generator[Ask | Pause, bytes, Known]:
         """Read every register of the map; what is refused together is asked for one by one."""
         blocks = self.blocks()
         known: Known = {}

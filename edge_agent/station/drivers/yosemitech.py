@@ -115,7 +115,7 @@ MODELS: dict[str, Model] = {
 class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech"):
     """Yosemitech sensor or sonde."""
 
-    address: Annotated[int, msgspec.Meta(ge=0, le=247, description="Modbus address of the sensor.")] = 1
+    address: Annotated[int, msgspec.Meta(ge=0, le=255, description="Modbus address of the sensor.")] = 1
     model: Annotated[
         Literal["ph", "cod", "ammonium", "oxygen", "conductivity", "turbidity", "chlorophyll", "sonde"],
         msgspec.Meta(description="Y532; Y551; Y560; Y504; Y520; Y510 or Y511; Y514; Y4000."),
@@ -175,7 +175,7 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
         read = dict(zip(blocks, found, strict=True))
         return self._answer(model, places, read, refusals)
 
-    def _start(self, slave: Slave) -> Generator[Ask, bytes, str]:
+    def _start(self, slave: Slave) -> Generator[Ask | Pause, bytes, str]:
         """Start a measurement; gives what is to be said if the sensor refuses, for its values may be old then."""
         from edge_agent.station.modbus import RefusedError
 

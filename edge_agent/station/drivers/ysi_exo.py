@@ -83,7 +83,7 @@ CONDUCTIVITY: dict[str, dict[int, str]] = {
 class YsiExo(Sensor, frozen=True, kw_only=True, dict=True, tag="ysi_exo"):
     """YSI EXO1, EXO2 or EXO3 behind its Modbus adapter."""
 
-    address: Annotated[int, msgspec.Meta(ge=0, le=247, description="Modbus address of the adapter.")] = 1
+    address: Annotated[int, msgspec.Meta(ge=0, le=255, description="Modbus address of the adapter.")] = 1
     values: Annotated[
         tuple[Given, ...],
         msgspec.Meta(
