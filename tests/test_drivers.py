@@ -155,7 +155,13 @@ def test_atlas_ezo_refuses(said: bytes, why: str) -> None:
 def test_atlas_ezo_passes_over_status_lines() -> None:
     answer, sent = carry(sensor(driver="atlas_ezo", values=["ph"]).poll("serial"), [b"*WA\r*RE\r*OK\r*OK\r8.1\r"])
     assert answer.values[0].value == 8.1
-    assert sent == [b"C,0\r", b"R\r"]
+    assert sent == [b"C,0\r", b"C,0\r", b"R\r"]
+
+
+def test_atlas_ezo_that_was_left_asleep_is_told_again_what_woke_it() -> None:
+    answer, sent = reply(sensor(driver="atlas_ezo", values=["ph"]).poll("serial"), [b"", b"*WA\r", b"*OK\r", b"8.1\r"])
+    assert answer.values[0].value == 8.1
+    assert sent == [b"C,0\r", b"C,0\r", b"R\r"]
 
 
 def test_atlas_ezo_a_compensation_that_is_not_understood_gives_no_value() -> None:
@@ -166,7 +172,7 @@ def test_atlas_ezo_a_compensation_that_is_not_understood_gives_no_value() -> Non
 
 def test_atlas_ezo_sleeps_between_polls() -> None:
     circuit = sensor(driver="atlas_ezo", values=["ph"], sleep=True)
-    _, sent = carry(circuit.poll("serial"), [b"*WA\r*OK\r8.1\r*OK\r"])
+    _, sent = reply(circuit.poll("serial"), [b"", b"*WA\r", b"*OK\r", b"8.1\r*OK\r"])
     assert sent == [b"\r", b"C,0\r", b"R\r", b"Sleep\r"]
 
 

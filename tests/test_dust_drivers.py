@@ -11,7 +11,7 @@ import pytest
 from air import TRANSCRIPTS, correct, meant, playing, poll
 from hypothesis import given
 from hypothesis import strategies as st
-from transcripts import carry, sensor
+from transcripts import asked, carry, sensor
 
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
@@ -173,6 +173,11 @@ def test_a_failed_fan_or_laser_marks_the_values_and_is_named(status: int, compla
     assert meant(answer) == {"pm1": 4, "pm2_5": 5, "pm10": 7}
     assert {v.status for v in answer.values} == {Status.FAULT}
     assert complaint in answer.complaint
+
+
+def test_a_failure_that_is_never_explained_still_marks_the_values() -> None:
+    answer = asked(sensor(driver="sps30"), sps30_says(4, 5, 6, 7, 1, 1, 1, 1, 1, 1, state=0x80))
+    assert [(v.value, v.status) for v in answer.values] == [(v, Status.FAULT) for v in (4, 5, 7)]
 
 
 def test_nothing_new_is_waited_for_and_then_a_fault() -> None:

@@ -119,8 +119,16 @@ def test_a_field_that_is_not_used_may_be_anything() -> None:
 def test_lines_of_others_are_passed_over_and_a_complaint_is_told() -> None:
     assert meant(wxt("0R0", "1R0,Sm=9.0M", "\xff0R0,Sm=0.1M", values=["wind_speed"])) == {"wind_speed": 0.1}
     assert meant(wxt("0TX,Start-up", "0R0,Sm=0.1M", values=["wind_speed"])) == {"wind_speed": 0.1}
-    with pytest.raises(FrameError, match="0TX,Unknown cmd error"):
-        wxt("0TX,Unknown cmd error")
+    for told in ("0TX,Unknown cmd error", "0TX,Use chksum CCC"):
+        with pytest.raises(FrameError, match=told):
+            wxt(told)
+
+
+@pytest.mark.parametrize(("field", "mm"), [("Rc=0.600M", 0.6), ("Rc=0.60I", 15.24)])
+def test_with_a_crc_rain_may_have_any_decimals(field: str, mm: float) -> None:
+    body = f"0r0,{field},Id="
+    answer = wxt(body + wxt530.crc(body.encode()).decode(), crc=True, values=["rain"])
+    assert meant(answer) == {"rain": pytest.approx(mm)}
 
 
 def test_a_crc_that_is_asked_for_is_needed() -> None:

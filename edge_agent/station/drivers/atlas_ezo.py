@@ -16,6 +16,8 @@ As it comes from the factory the circuit sends a value every second, and a line 
 `7.012` as `12`. So each poll begins with `C,0`: what comes before its `*OK` is dropped, and only then is `R` sent.
 Response codes must be on (`*OK,1`, as from the factory).
 
+Nothing here has a checksum: a 3 that was a 7 on the way is believed. Keep the cable short.
+
 A circuit without its probe says what no probe can (RTD: -1023), which is no value here. Source: Atlas Scientific's
 EZO data sheets and its sample code; see tests/golden/wire/atlas_ezo.txt.
 """
@@ -137,7 +139,8 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
                 return
             if text.endswith(b"*ER\r") and not command.startswith("C"):  # the end of a line from before, after C,0
                 raise FrameError(f"the circuit did not understand {command} (*ER)")
-            send = b""
+            # one that was left asleep loses the command that wakes it
+            send = command.encode() + b"\r" if text.endswith(b"*WA\r") else b""
         raise FrameError(f"no *OK to {command}; are response codes off? Send *OK,1")
 
     def _read(self) -> Generator[Ask, bytes, Answer]:

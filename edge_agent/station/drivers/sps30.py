@@ -121,6 +121,10 @@ class Sps30(Sensor, frozen=True, kw_only=True, tag="sps30"):
     def wakes(self) -> bool:
         return self.sleep
 
+    @property
+    def waits(self) -> bool:
+        return True
+
     def poll(self, kind: LineKind) -> Conversation:
         if not self.sleep:
             return (yield from self._read())
@@ -165,7 +169,10 @@ class Sps30(Sensor, frozen=True, kw_only=True, tag="sps30"):
 
     def _failures(self) -> Generator[Ask | Pause, bytes, str]:
         """What the device status says is wrong."""
-        _, data = yield from ask(STATUS, b"\0")
+        try:
+            _, data = yield from ask(STATUS, b"\0")
+        except (Silence, FrameError):
+            data = b""
         bits = int.from_bytes(data[:4], "big")
         return "; ".join(text for bit, text in FAILURES.items() if bits >> bit & 1) or "says that something has failed"
 

@@ -59,9 +59,9 @@ UNITS: dict[str, dict[str, tuple[float, float]]] = {
 """Factor and offset into the quantity's unit."""
 
 NUMBER = re.compile(r"([+-]?[0-9]{1,6}(?:\.[0-9]{1,6})?)([A-Z#])")
-FIELD = re.compile(r"([A-Z][a-z])=([^,=]{1,40})")
+FIELD = re.compile(r"([A-Z][a-z])=([^,=]{0,40})")
 INCHES = re.compile(r"[0-9]+\.[0-9]{3}")
-"""Rain in inches has three decimals, in mm two; their letters are one bit apart."""
+"""Rain in inches has three decimals, in mm two; their letters are one bit apart. With a CRC that is of no matter."""
 
 MAX_LINE = 512
 
@@ -128,7 +128,7 @@ class Wxt530(Sensor, frozen=True, kw_only=True, tag="wxt530"):
         if start >= 0:
             return end, buffer[start:end] if self._fields(buffer[start:end]) is not None else None
         told = buffer.rfind(self._question[:1] + (b"tX," if self.crc else b"TX,"), 0, end)
-        if told >= 0 and b"error" in buffer[told:end]:
+        if told >= 0 and re.search(b"error|chksum", buffer[told:end]):
             raise FrameError(f"it answers {buffer[told : end - 2].decode('ascii', 'replace')}")
         return end, None
 
@@ -147,10 +147,17 @@ class Wxt530(Sensor, frozen=True, kw_only=True, tag="wxt530"):
             if field is None or field[1] in fields:
                 return None
             number = NUMBER.fullmatch(field[2])
-            if field[1] in KEYS and (number is None or not _whole(field[1], *number.groups())):
+            if field[1] in KEYS and (number is None or not self._whole(field[1], *number.groups())):
                 return None
             fields[field[1]] = (number[1], number[2]) if number else ("", "")
         return fields
+
+    def _whole(self, key: str, number: str, unit: str) -> bool:
+        """Tell whether the unit is one of the key's, and the number is as it is written in that unit."""
+        if unit == "#":
+            return True
+        as_written = self.crc or key != "Rc" or (unit == "I") == bool(INCHES.fullmatch(number))
+        return unit in UNITS[key] and as_written
 
     @classmethod
     def recognise(cls, kind: LineKind, address: int) -> Recognition:
@@ -166,13 +173,6 @@ class Wxt530(Sensor, frozen=True, kw_only=True, tag="wxt530"):
         for i, quantity in enumerate(self.values):
             if quantity in self.values[:i]:
                 yield ("values", i), f"{quantity} is given twice", "name each value once"
-
-
-def _whole(key: str, number: str, unit: str) -> bool:
-    """Tell whether the unit is one of the key's, and the number is as it is written in that unit."""
-    if unit == "#":
-        return True
-    return unit in UNITS[key] and (key != "Rc" or (unit == "I") == bool(INCHES.fullmatch(number)))
 
 
 def _value(key: str, number: str, unit: str) -> Value:
