@@ -22,10 +22,10 @@ from edge_agent.station.settings import StationSettings, mistakes, stored_as
 from scripts.simulated import modbus, simulate
 from scripts.simulated.day import Day
 from scripts.simulated.pty import SimulatedLine
-from scripts.simulated.sensors import NovaSds011
+from scripts.simulated.sensors import NovaSds011, SensirionSps30
 
 SAFETY_S = 20
-VALUES = {"pm2_5": 11.0, "pm10": 19.0, "ph": 8.12, "orp": 400.0}
+VALUES = {"pm1": 4.0, "pm2_5": 11.0, "pm10": 19.0, "ph": 8.12, "orp": 400.0}
 
 
 class Watched:
@@ -190,6 +190,16 @@ async def test_values_of_a_sensor_that_warms_up_are_left_out(tmp_path: Path) -> 
         simulated.plug()
         back = await watched.event("a", lambda event: not none(event))
         assert {(r.ticks, r.status) for r in back.readings} == {(None, Status.CALIBRATING)}
+
+
+async def test_a_sensor_that_waits_by_itself_is_believed_from_its_first_answer(tmp_path: Path) -> None:
+    async with SimulatedLine(tmp_path / "dust") as line:
+        task = asyncio.ensure_future(SensirionSps30(line, VALUES.__getitem__).run())
+        lines = {"dust": {"kind": "serial", "port": str(line.path)}}
+        async with polling(station({"dust": DUST | {"driver": "sps30", "warm_up_s": 3}}, **lines)) as watched:
+            first = await watched.event("dust", lambda _: True)
+            assert value(first), "its warm-up was waited for before it was read"
+        task.cancel()
 
 
 async def test_a_line_that_is_not_there_does_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ class _Asking:
         polled, now = self._polled, self._now()
         if polled.answers_since is None or polled.answers_since > now:
             polled.answers_since = now
-        if polled.sensor.wakes or now - polled.answers_since >= polled.sensor.warm_up_s * 1000:
+        if polled.sensor.waits or now - polled.answers_since >= polled.sensor.warm_up_s * 1000:
             return answer
         return Answer(values=tuple(Value(v.quantity, None, Status.CALIBRATING) for v in answer.values))
 

@@ -103,6 +103,11 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Whether the conversation wakes the sensor and waits `warm_up_s` itself; it is then begun that much early."""
         return False
 
+    @property
+    def waits(self) -> bool:
+        """Whether the conversation waits `warm_up_s` itself where it set the sensor going; nothing is then left out."""
+        return self.wakes
+
     def poll(self, kind: LineKind) -> Conversation:
         """Begin a conversation that reads the sensor once over a line of this kind."""
         raise NotImplementedError
