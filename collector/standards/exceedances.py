@@ -224,9 +224,10 @@ def _nothing(at: int) -> Evidence:
 
 def _evidence(connection: Connection, key: _Key, start: int, stop: int) -> list[Evidence]:
     """What is kept of the periods that begin within a span, in order of time."""
-    wanted = select(EVIDENCE).where(*key.of(EVIDENCE), EVIDENCE.c.at >= start, EVIDENCE.c.at < stop)
-    rows = connection.execute(wanted.order_by(EVIDENCE.c.at)).mappings()
-    return [Evidence(**{name: row[name] for name in Evidence.__struct_fields__}) for row in rows]
+    names = Evidence.__struct_fields__
+    wanted = select(*(EVIDENCE.c[name] for name in names))
+    wanted = wanted.where(*key.of(EVIDENCE), EVIDENCE.c.at >= start, EVIDENCE.c.at < stop).order_by(EVIDENCE.c.at)
+    return [Evidence(**dict(zip(names, row, strict=True))) for row in connection.execute(wanted)]
 
 
 def _last(connection: Connection, key: _Key) -> int | None:
