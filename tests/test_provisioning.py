@@ -170,6 +170,14 @@ def test_an_open_server_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixtu
         assert "asks nobody for a password" in capsys.readouterr().err
 
 
+def test_a_server_that_waits_for_its_first_administrator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with influxd(tmp_path / "new", auth=True) as server:
+        settings = settings_of(tmp_path, f"kind: influx1, url: '{server.url}', database: environment")
+        assert main(["influx", "provision", settings]) == 1
+        said = capsys.readouterr().err
+        assert "CREATE USER admin" in said and "asks nobody" not in said
+
+
 def test_a_server_of_version_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     double = Influx2Double()
     with double.served() as url:

@@ -52,8 +52,8 @@ class Influx1:
         ]
 
     def asks_for_passwords(self) -> bool:
-        """Whether it turns away who gives none."""
-        return self._post("SHOW DATABASES", {}).status == 401
+        """Whether it turns away who gives none; 403: it does, and waits for its first administrator."""
+        return self._post("SHOW DATABASES", {}).status in {401, 403}
 
     def _post(self, influxql: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
         try:
