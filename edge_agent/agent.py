@@ -119,6 +119,7 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
 
 
 def _calibrations(config: DeviceConfig, health: Health) -> Calibrations:
+    """One for each user of the file, since commands are carried out in a thread."""
     return Calibrations(Path(config.state), config.station.sensors if config.station else (), health)
 
 

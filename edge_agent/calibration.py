@@ -7,8 +7,10 @@ began and ended the last ones.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -27,6 +29,8 @@ PART = "calibrations"
 """What a fault of the file is said of."""
 KEPT = 100
 """Lines of the record that the file keeps."""
+LOCK_S = 5.0
+"""So long another process may hold the file: one that was stopped while it wrote must not stop the agent's commands."""
 
 Mark = tuple[int, int, int]
 """Tells one version of a file from the next: inode, time and size."""
@@ -155,7 +159,7 @@ class Calibrations:
         try:
             folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
+                _lock(folder)
                 yield {calibration.sensor: calibration for calibration in self.under_way(now)}
                 os.fsync(folder)
             finally:
@@ -182,6 +186,20 @@ class Calibrations:
             with suppress(OSError):
                 draft.unlink()
             raise
+
+
+def _lock(folder: int) -> None:
+    """Wait until no other process holds the folder. Raises OSError where one does for longer than `LOCK_S`."""
+    until = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > until:
+                raise OSError(errno.EBUSY, "another process holds it") from error
+            time.sleep(0.01)
+        else:
+            return
 
 
 def local(ms: int) -> str:

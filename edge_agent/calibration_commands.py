@@ -45,7 +45,7 @@ def run(options: Namespace) -> int:
     sensors = tuple(config.station.sensors) if config.station else ()
     calibrations = Calibrations(Path(config.state), sensors, Health())
     if options.action is None:
-        if options.sensor not in (None, "list"):
+        if options.sensor is not None:
             print(f"{options.sensor}: start (bắt đầu) hay / or end (kết thúc)?", file=sys.stderr)
             return 1
         _list(calibrations)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_station_poll import DUST, VALUES, dust, none, polling, station, value
 
+from edge_agent import calibration
 from edge_agent.__main__ import main
 from edge_agent.calibration import FILE, KEPT, CalibrationError, Calibrations
 from edge_agent.clock import now_ms
@@ -123,6 +126,18 @@ def test_two_processes_at_once_lose_nothing(tmp_path: Path) -> None:
         process.join(60)
         assert process.exitcode == 0
     assert {c.sensor for c in calibrations(tmp_path).under_way(NOON)} == {*halves[0], *halves[1]}
+
+
+def test_a_process_that_holds_the_file_for_ever_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "LOCK_S", 0.05)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    with pytest.raises(CalibrationError, match="another process holds it"):
+        calibrations(tmp_path).start("ph", 3600, "minh", NOON)
+    os.close(folder)
+    calibrations(tmp_path).start("ph", 3600, "minh", NOON)
 
 
 def test_the_record_keeps_the_last(tmp_path: Path) -> None:
@@ -297,11 +312,10 @@ def test_the_command_begins_ends_and_lists_in_both_tongues(
     kept = json.loads((tmp_path / FILE).read_text())
     (_, since, until, by) = kept["calibrating"][0]
     assert (until - since, by) == (HOUR // 2, "minh") and before <= since <= now_ms()
-    for listing in ((), ("list",)):
-        assert calibrate(tmp_path, *listing) == 0
-        lines = capsys.readouterr().out.splitlines()
-        assert lines[0].startswith("analyser  ") and lines[0].endswith("  minh")
-        assert "analyser start" in lines[1]
+    assert calibrate(tmp_path) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("analyser  ") and lines[0].endswith("  minh")
+    assert "analyser start" in lines[1]
     assert calibrate(tmp_path, "analyser", "end") == 0
     assert "đã kết thúc hiệu chuẩn" in capsys.readouterr().out
     assert calibrate(tmp_path) == 0
@@ -312,8 +326,8 @@ def test_the_command_begins_ends_and_lists_in_both_tongues(
 
 def test_two_hours_are_meant_where_nothing_is_said(tmp_path: Path) -> None:
     assert calibrate(tmp_path, "analyser", "start") == 0
-    calibration = Calibrations(tmp_path, ("analyser",), Health()).under_way(now_ms())[0]
-    assert calibration.until - calibration.since == 2 * HOUR
+    begun = Calibrations(tmp_path, ("analyser",), Health()).under_way(now_ms())[0]
+    assert begun.until - begun.since == 2 * HOUR
 
 
 @pytest.mark.parametrize(
