@@ -1,7 +1,8 @@
-"""Readings like those of a day on the island, as an air station with a PMS5003 and a weather sensor gives them."""
+"""An air station, and readings like those of its day on the island: a PMS5003 and a weather sensor."""
 
 from __future__ import annotations
 
+from edge_agent.contract.device import Box, Position
 from edge_agent.contract.events import Reading, Readings
 from edge_agent.contract.quantities import BY_NAME
 from scripts.simulated.day import Day
@@ -10,6 +11,20 @@ from scripts.simulated.day import Day
 SIX = {"pm1": 0, "pm2_5": 0, "pm10": 0, "air_temperature": 2, "humidity": 1, "pressure": 1}
 MORNING = 1_780_012_800_000
 """2026-05-29 07:00 on the island: traffic, warming air."""
+
+
+def box(device: str, *, lat: float = 10.2, lon: float = 103.96) -> Box:
+    """An air station at this place."""
+    return Box(
+        device=device,
+        type="air-station",
+        site="duong-dong",
+        label="",
+        position=Position(lat=lat, lon=lon),
+        medium="air",
+        camera=False,
+        access_point=False,
+    )
 
 
 def samples(count: int, *, start: int = MORNING, every_ms: int = 60_000, station: str = "air-01") -> list[Readings]:

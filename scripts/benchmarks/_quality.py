@@ -8,11 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from collector.quality import Quality, QualitySettings
-from edge_agent.contract.device import Box, Position
 from edge_agent.contract.events import Readings
 from edge_agent.contract.packs import Block, decode_pack, encode_pack
 from edge_agent.contract.quantities import BY_NAME
-from scripts.benchmarks._island import SIX, samples
+from scripts.benchmarks._island import SIX, box, samples
 from scripts.benchmarks.figure import Line
 
 STATIONS = 16
@@ -54,7 +53,7 @@ def judging() -> Sequence[Line]:
 
 
 def _rate(size: int, settings: QualitySettings | None = None) -> float:
-    fleet = {_name(i): _box(i) for i in range(STATIONS)}
+    fleet = {_name(i): box(_name(i), lat=10.2 + i / 100, lon=103.96 + i % 3 / 100) for i in range(STATIONS)}
     quality = Quality(settings or everything(), fleet)
     day = {name: _blocks(name, size) for name in fleet}
     blocks = [(name, day[name][i]) for i in range(len(day[_name(0)])) for name in fleet]
@@ -81,17 +80,3 @@ def _pack(first: int, part: Sequence[Readings]) -> bytes:
 
 def _name(i: int) -> str:
     return f"air-{i + 1:02}"
-
-
-def _box(i: int) -> Box:
-    position = Position(lat=10.2 + i / 100, lon=103.96 + i % 3 / 100)
-    return Box(
-        device=_name(i),
-        type="air-station",
-        site="duong-dong",
-        label="",
-        position=position,
-        medium="air",
-        camera=False,
-        access_point=False,
-    )

@@ -26,8 +26,8 @@ from collector.points import Column, Frame
 from collector.stores import Series
 from collector.stores.duckdb import LIMITS, DuckStore
 from edge_agent.clock import now_ms
-from edge_agent.contract.device import Box, Position
 from edge_agent.contract.quantities import BY_NAME
+from scripts.benchmarks._island import box
 from scripts.benchmarks.figure import Line
 from scripts.simulated.day import CURVES, MEDIUM, UTC_OFFSET_H
 
@@ -160,7 +160,7 @@ def _each(ask: Callable[[Series], Sized], months: list[Series], rows: int) -> li
 
 def _indices(store: DuckStore, day: int) -> tuple[float, float]:
     """Seconds for a day's indices of sixteen stations by the hour, and of the day; nothing is stored of either."""
-    boxes = {f"air-{n:02}": _box(f"air-{n:02}") for n in range(1, 17)}
+    boxes = {f"air-{n:02}": box(f"air-{n:02}") for n in range(1, 17)}
     engine = create_engine("sqlite://")
     METADATA.create_all(engine)
     source = Source(store=store, paces=Paces(engine), rule=Rule(75))
@@ -173,19 +173,6 @@ def _indices(store: DuckStore, day: int) -> tuple[float, float]:
         if any(len(each) != rows for each in found):
             raise AssertionError(f"not {rows} indices for each station")
     return took[0], took[1]
-
-
-def _box(device: str) -> Box:
-    return Box(
-        device=device,
-        type="air-station",
-        site=device,
-        label="",
-        position=Position(lat=10.2, lon=103.96),
-        medium="air",
-        camera=False,
-        access_point=False,
-    )
 
 
 def _single_writes(store: DuckStore) -> list[float]:

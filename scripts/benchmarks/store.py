@@ -18,9 +18,9 @@ from collector.points import Frame
 from collector.quality import Quality
 from collector.stores.duckdb import DuckStore
 from collector.stores.lines import lines
-from edge_agent.contract.device import Box, Position
+from edge_agent.contract.device import Box
 from edge_agent.contract.packs import decode_pack, encode_pack
-from scripts.benchmarks._island import MORNING, SIX, samples
+from scripts.benchmarks._island import MORNING, SIX, box, samples
 from scripts.benchmarks.figure import Figure, Line
 
 STATIONS = 40
@@ -34,7 +34,7 @@ OLD_ROWS = 2_000_000
 
 def measure() -> Figure:
     """Measure on one core, in a folder that is deleted."""
-    boxes = [_box(f"air-{i:02}") for i in range(STATIONS)]
+    boxes = [box(f"air-{i:02}") for i in range(STATIONS)]
     full = [_pack(i * 60, 60) for i in range(PACKS)]
     single = [_pack((PACKS + 1) * 60 + i, 1) for i in range(PACKS)]
     with one_core(), tempfile.TemporaryDirectory() as folder:
@@ -80,20 +80,6 @@ def one_core() -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def _box(device: str) -> Box:
-    position = Position(lat=10.2, lon=103.96)
-    return Box(
-        device=device,
-        type="air-station",
-        site="duong-dong",
-        label="",
-        position=position,
-        medium="air",
-        camera=False,
-        access_point=False,
-    )
 
 
 def _pack(first: int, count: int) -> bytes:
