@@ -17,6 +17,7 @@ from collector.alerts.desk import PlateDesk
 from collector.averages.ask import Averages
 from collector.averages.averager import Averager
 from collector.averages.paces import Paces
+from collector.averages.periods import HOUR
 from collector.averages.source import Source
 from collector.averages.touched import Touched
 from collector.batch import Sinks
@@ -33,7 +34,7 @@ from collector.regulator.maker import CONSUMER
 from collector.reports.day import Reports
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
-from collector.standards.exceedances import HOUR, Exceedances
+from collector.standards.exceedances import Exceedances
 from collector.standards.table import Standards
 from collector.standards.watch import Watch
 from collector.state import broker_access, database, fleet, limits, now_ms, password_file

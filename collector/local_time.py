@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 
-LOCAL = timezone(timedelta(hours=7))
+LOCAL_MS = 7 * 3_600_000
+"""How far the island's clocks are ahead of UTC."""
+LOCAL = timezone(timedelta(milliseconds=LOCAL_MS))
 
 
 def local(ms: int) -> datetime:

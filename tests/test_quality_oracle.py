@@ -16,9 +16,9 @@ import numpy as np
 from blocks import MINUTE, T0, block
 from numpy.typing import NDArray
 
+from collector.local_time import LOCAL_MS
 from collector.quality import Quality, QualitySettings
 from collector.quality.limits import Limits
-from collector.stores import LOCAL_MS
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.averages.periods import HOUR
 from collector.database import open_database
-from collector.standards.exceedances import HOUR, Change, Exceedances, Finding
+from collector.standards.exceedances import Change, Exceedances, Finding
 from collector.standards.judge import Mean, end_of, means, samples
 from collector.standards.table import Limit, Standards, read_limits, zone_mistakes
 from collector.stores import ReadingRow

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from frames import MINUTE, T0, air, plates, series
 
+from collector.local_time import LOCAL_MS
 from collector.points import Frame
-from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, StoreError, buckets
+from collector.stores import LatestRow, ReadingRow, RejectedError, StoreError, buckets
 from collector.stores.duckdb import DuckStore
 
 

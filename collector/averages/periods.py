@@ -12,6 +12,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.local_time import LOCAL_MS
+
 Times = NDArray[np.int64]
 Period = Literal["1min", "5min", "1h", "8h", "24h", "month"]
 PERIODS: tuple[Period, ...] = get_args(Period)
@@ -20,7 +22,6 @@ LONGER: tuple[Period, ...] = ("8h", "24h", "month")
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-LOCAL = 7 * HOUR
 _STEP = {"1min": 60_000, "5min": 300_000, "1h": HOUR, "24h": DAY}
 _RUNNING = np.arange(8, dtype=np.int64) * HOUR
 
@@ -28,10 +29,10 @@ _RUNNING = np.arange(8, dtype=np.int64) * HOUR
 def floor(period: Period, at: Times) -> Times:
     """Where the last period that holds each moment begins."""
     if period == "month":
-        months = (at + LOCAL).astype("datetime64[ms]").astype("datetime64[M]")
-        return months.astype("datetime64[ms]").astype(np.int64) - LOCAL
+        months = (at + LOCAL_MS).astype("datetime64[ms]").astype("datetime64[M]")
+        return months.astype("datetime64[ms]").astype(np.int64) - LOCAL_MS
     step = _STEP.get(period, HOUR)
-    return (at + LOCAL) // step * step - LOCAL
+    return (at + LOCAL_MS) // step * step - LOCAL_MS
 
 
 def stops(period: Period, starts: Times) -> Times:

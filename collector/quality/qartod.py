@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.local_time import LOCAL_MS
 from collector.quality.limits import Limits
 from collector.quality.settings import QualitySettings
-from collector.stores import LOCAL_MS
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NUMBER
 

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, DateFormatter
 from matplotlib.figure import Figure
 
+from collector.averages.periods import DAY, HOUR
 from collector.local_time import LOCAL, local
 from collector.reports.day import Curve
 from collector.standards.table import Limit
@@ -20,7 +21,6 @@ from collector.web.wording import AVERAGINGS, CERTAINTIES, bounds, unit
 INK, SEA, WARN, BAD, SOFT = "#13262c", "#0b5c6b", "#b07414", "#b3261e", "#54686f"
 SIGNS = {3: ("x", WARN), 4: ("X", BAD)}
 """Flag: its marker and its colour."""
-DAY = 86_400_000
 _LOCK = Lock()
 """Matplotlib is not made for several threads at once."""
 
@@ -57,7 +57,7 @@ def _draw(axes: Axes, curve: Curve) -> None:
     means = [(row.at, row.value) for row in curve.means if row.value is not None]
     if means:
         starts = [local(ms) for ms, _ in means]
-        ends = [local(ms + 3_600_000) for ms, _ in means]
+        ends = [local(ms + HOUR) for ms, _ in means]
         axes.hlines([value for _, value in means], starts, ends, color=INK, lw=1.6, alpha=0.75)  # type: ignore[arg-type]
     axes.set_ylim(low, high)
     _limits(axes, curve, high)

@@ -29,6 +29,7 @@ from sqlalchemy import (
     update,
 )
 
+from collector.averages.periods import HOUR
 from collector.database import METADATA
 from collector.standards.table import Limit
 from edge_agent.contract.legal import Averaging
@@ -57,7 +58,6 @@ JUDGED = Table(
     Column("terms", String(1000), nullable=False),
     Column("until", BigInteger, nullable=False),
 )
-HOUR = 3_600_000
 LONGEST = 32 * 24 * HOUR
 """No period is longer."""
 LOOK_BACK = 400 * 24 * HOUR

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
+from collector.averages.periods import HOUR
 from collector.local_time import local_day
-from collector.standards.exceedances import HOUR, Evidence, Finding
+from collector.standards.exceedances import Evidence, Finding
 from collector.standards.table import Limit
 from collector.stores import ReadingRow
 from edge_agent.contract.legal import Averaging

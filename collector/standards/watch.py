@@ -15,9 +15,10 @@ from concurrent.futures import Executor
 import msgspec
 from sqlalchemy.exc import OperationalError
 
+from collector.averages.periods import HOUR
 from collector.averages.touched import Touched
 from collector.points import Frame
-from collector.standards.exceedances import HOUR, Change, Exceedance, Exceedances, Finding
+from collector.standards.exceedances import Change, Exceedance, Exceedances, Finding
 from collector.standards.judge import Mean, means, samples
 from collector.standards.settings import StandardsSettings
 from collector.standards.table import Limit, Standards

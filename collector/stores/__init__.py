@@ -13,10 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from collector.local_time import LOCAL_MS
 from collector.points import Frame
-
-LOCAL_MS = 7 * 3_600_000
-"""Buckets of a day begin at midnight of the island, UTC+7; shorter ones are the same in both."""
 
 
 class StoreError(Exception):
@@ -135,7 +133,7 @@ class Store(Protocol):
 
 
 def buckets(rows: Iterable[ReadingRow], every_ms: int) -> list[ReadingRow]:
-    """Gather samples in order of time into buckets, as `Store.readings` describes them."""
+    """Gather samples in order of time into buckets, as `Store.readings` says; days begin at local midnight."""
     gathered: dict[int, list[ReadingRow]] = {}
     for row in rows:
         start = (row.at + LOCAL_MS) // every_ms * every_ms - LOCAL_MS

@@ -23,8 +23,9 @@ from typing import Any, TypeVar
 import duckdb
 import numpy as np
 
+from collector.local_time import LOCAL_MS
 from collector.points import Frame
-from collector.stores import LOCAL_MS, LatestRow, ReadingRow, RejectedError, Series, StoreError, Table
+from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table
 from collector.stores.stack import Stacked, stack
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 

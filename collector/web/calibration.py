@@ -9,7 +9,7 @@ from aiohttp import web
 
 from collector.web.context import CONTEXT, Refusal, json, who
 from collector.web.guard import audit
-from collector.web.query import known, parse_body, parse_span
+from collector.web.query import parse_body, parse_span, station
 from edge_agent.contract.events import MAX_CALIBRATION_S, Calibrate
 
 DEFAULT = "2h"
@@ -27,7 +27,7 @@ class NewCalibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 async def calibrate(request: web.Request) -> web.Response:
     """Begin, prolong or end a calibration; answers when the box has done so, in its own words."""
     context, device = request.app[CONTEXT], request.match_info["device"]
-    known(device, [name for name, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
+    station(context, device)
     asked = parse_body(await request.read(), NewCalibration)
     seconds = _seconds(asked.span) if asked.action == "start" else 0
     about = {"device": device, "sensor": asked.sensor, "seconds": seconds}

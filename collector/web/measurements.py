@@ -12,7 +12,7 @@ from collector.web import regulator, tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
 from collector.web.metrics import labelled, render
-from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_span_of
+from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_span_of, station
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
 
@@ -68,12 +68,10 @@ def _metrics(context: Context) -> dict[str, float]:
 async def readings(request: web.Request) -> web.Response:
     """Values of one quantity of one station: as measured, or with `every` the means of buckets."""
     context, query = request.app[CONTEXT], parse_query(request.query, ReadingsQuery)
-    stations = [name for name, box in context.fleet.items() if box.medium is not None]
-    known(query.station, stations, ("trạm", "station"))
+    box = station(context, query.station)
     known(query.quantity, BY_NAME, ("thông số", "quantity"))
     start, stop = parse_span_of(query, context.now())
     every = None if query.every is None else parse_span(query.every)
-    box = context.fleet[query.station]
     assert box.medium is not None
     series = Series(measurement=box.medium, station=box.device, quantity=query.quantity, start=start, stop=stop)
     rows = await asyncio.to_thread(context.store.readings, series, every, MAX_ROWS + 1)

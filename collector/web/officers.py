@@ -12,7 +12,7 @@ from collector.local_time import local_day
 from collector.standards.exceedances import Exceedance
 from collector.standards.table import Limit
 from collector.web.context import CONTEXT, Context, json
-from collector.web.query import ExceedancesQuery, LimitsQuery, iso, known, parse_day, parse_query, parse_time
+from collector.web.query import ExceedancesQuery, LimitsQuery, iso, parse_day, parse_query, parse_time, station
 from edge_agent.contract.quantities import BY_NAME
 
 MONTH_MS = 31 * 86_400_000
@@ -21,7 +21,7 @@ MONTH_MS = 31 * 86_400_000
 async def limits(request: web.Request) -> web.Response:
     """The limits that hold for a station on a local day."""
     context, query = request.app[CONTEXT], parse_query(request.query, LimitsQuery)
-    _station(context, query.station)
+    station(context, query.station)
     day = local_day(context.now()) if query.day is None else parse_day(query.day)
     return json([_limit(each) for each in context.standards.of(query.station, day)])
 
@@ -31,17 +31,13 @@ async def exceedances(request: web.Request) -> web.Response:
     context, query = request.app[CONTEXT], parse_query(request.query, ExceedancesQuery)
     stations = None
     if query.station is not None:
-        _station(context, query.station)
+        station(context, query.station)
         stations = [query.station]
     stop = parse_time(query.stop, "stop") or context.now() + 1
     start = parse_time(query.start, "start")
     start = stop - MONTH_MS if start is None else start
     found = await asyncio.to_thread(context.exceedances.events, start, stop, stations=stations, open_only=query.open)
     return json([_event(context, each) for each in found])
-
-
-def _station(context: Context, name: str) -> None:
-    known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
 
 
 def _limit(limit: Limit) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Protocol, TypeVar
 import msgspec
 
 from collector.averages.periods import Period
-from collector.web.context import Refusal
+from collector.web.context import Context, Refusal
+from edge_agent.contract.device import Box
 from edge_agent.contract.strict import nearest
 
 T = TypeVar("T")
@@ -237,6 +238,12 @@ def known(name: str, names: Iterable[str], what: tuple[str, str]) -> None:
         (f"Không có {what[0]} {name[:40]!r}.", f"There is no {what[1]} {name[:40]!r}."),
         (f"Có phải bạn muốn: {', '.join(close)}?", f"Did you mean: {', '.join(close)}?"),
     )
+
+
+def station(context: Context, name: str) -> Box:
+    """A box that measures. Raises Refusal."""
+    known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
+    return context.fleet[name]
 
 
 def iso(ms: int | None) -> str | None:

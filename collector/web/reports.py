@@ -25,6 +25,7 @@ from collector.web.query import (
     parse_day,
     parse_query,
     parse_span_of,
+    station,
 )
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
@@ -118,12 +119,6 @@ def _page(context: Context, box: Box, wanted: Any) -> str:
     rule = next((row.rule for row in found.means.values()), "")
     template = TEMPLATES.get_template("report.html")
     return template.render(day=found, pictures=pictures, rule=rule, now=context.now())
-
-
-def station(context: Context, name: str) -> Box:
-    """A box that measures. Raises Refusal."""
-    known(name, [each for each, box in context.fleet.items() if box.medium is not None], ("trạm", "station"))
-    return context.fleet[name]
 
 
 def _at_most(days: int, start: int, stop: int, or_else: str = "") -> None:
