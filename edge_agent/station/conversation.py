@@ -77,6 +77,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 Conversation = Generator[Ask | Pause, bytes, Answer]
 
 
+def answer_of(told: Iterable[tuple[Value, str]], also: Iterable[str] = ()) -> Answer:
+    """Give one answer from values, each with what is to be said against it; `also` is said before. Empty: nothing."""
+    values, complaints = [], [text for text in also if text]
+    for value, complaint in told:
+        values.append(value)
+        if complaint:
+            complaints.append(f"{value.quantity}: {complaint}")
+    return Answer(values=tuple(values), complaint="; ".join(complaints))
+
+
 def measured(quantity: str, value: float, *, low: float, high: float, status: Status = Status.MEASURING) -> Value:
     """Give a value that lies within what the instrument can say (bounds included); else none, and FAULT."""
     if math.isfinite(value) and low <= value <= high:

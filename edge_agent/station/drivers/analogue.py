@@ -40,7 +40,7 @@ import msgspec
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME, units_for
 from edge_agent.contract.strict import meant
-from edge_agent.station.conversation import Answer, Conversation, Value, converted
+from edge_agent.station.conversation import Conversation, Value, answer_of, converted
 from edge_agent.station.registers import TYPES, Block, Order, number
 from edge_agent.station.sensor import LineKind, Mistake, Sensor
 
@@ -108,16 +108,12 @@ class Analogue(Sensor, frozen=True, kw_only=True, tag="analogue"):
 
         blocks = [Block(channel.function, channel.address, channel.width) for channel in self.channels.values()]
         found = yield from Slave(kind, self.address).read_all(blocks)
-        values, complaints = [], []
-        for (quantity, channel), words in zip(self.channels.items(), found, strict=True):
-            if isinstance(words, list):
-                value, complaint = channel.value(quantity, words)
-            else:
-                value, complaint = Value(quantity, None, Status.FAULT), str(words)
-            values.append(value)
-            if complaint:
-                complaints.append(f"{quantity}: {complaint}")
-        return Answer(values=tuple(values), complaint="; ".join(complaints))
+        return answer_of(
+            channel.value(quantity, words)
+            if isinstance(words, list)
+            else (Value(quantity, None, Status.FAULT), str(words))
+            for (quantity, channel), words in zip(self.channels.items(), found, strict=True)
+        )
 
     def mistakes(self) -> Iterator[Mistake]:
         for quantity, channel in self.channels.items():

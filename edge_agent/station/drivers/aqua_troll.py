@@ -34,7 +34,7 @@ import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import units_for
-from edge_agent.station.conversation import Answer, Conversation, Value, converted
+from edge_agent.station.conversation import Conversation, Value, answer_of, converted
 from edge_agent.station.registers import Block, number
 from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
 
@@ -143,17 +143,12 @@ class AquaTroll(Sensor, frozen=True, kw_only=True, tag="aqua_troll"):
         if self.wake_s:
             yield slave.say(Block(3, FIRST, 1), self.wake_s)
         found = yield from slave.read_all(Block(3, block_of(self.parameter(q) or 1), SIZE) for q in self.values)
-        values, complaints = [], []
-        for quantity, words in zip(self.values, found, strict=True):
-            value, complaint = (
-                self._value(quantity, words)
-                if isinstance(words, list)
-                else (Value(quantity, None, Status.FAULT), str(words))
-            )
-            values.append(value)
-            if complaint:
-                complaints.append(f"{quantity}: {complaint}")
-        return Answer(values=tuple(values), complaint="; ".join(complaints))
+        return answer_of(
+            self._value(quantity, words)
+            if isinstance(words, list)
+            else (Value(quantity, None, Status.FAULT), str(words))
+            for quantity, words in zip(self.values, found, strict=True)
+        )
 
     def _value(self, quantity: str, words: list[int]) -> tuple[Value, str]:
         """What a block means, and what is to be said against it."""

@@ -42,7 +42,7 @@ from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import BY_NAME, units_for
 from edge_agent.contract.strict import meant
 from edge_agent.errors import FrameError, Silence
-from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value
+from edge_agent.station.conversation import Ask, Conversation, Pause, Value, answer_of
 from edge_agent.station.register_map import Register, StatusRegister, Write
 from edge_agent.station.registers import Block, joined
 from edge_agent.station.sensor import LineKind, Mistake, Sensor, Speed
@@ -103,13 +103,7 @@ class Modbus(Sensor, frozen=True, kw_only=True, dict=True, tag="modbus"):
                 yield from slave.write(write.address, write.values, write.function)
                 yield Pause(seconds=write.wait_s)
         known = yield from self._read(slave)
-        values, complaints = [], []
-        for quantity, register in self.registers.items():
-            value, complaint = self._value(quantity, register, known)
-            values.append(value)
-            if complaint:
-                complaints.append(f"{quantity}: {complaint}")
-        return Answer(values=tuple(values), complaint="; ".join(complaints))
+        return answer_of(self._value(quantity, register, known) for quantity, register in self.registers.items())
 
     def _read(self, slave: Slave) -> Generator[Ask | Pause, bytes, Known]:
         """Read every register of the map; what is refused together is asked for one by one."""

@@ -31,7 +31,7 @@ import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError
-from edge_agent.station.conversation import Answer, Conversation, Pause, Value, converted
+from edge_agent.station.conversation import Conversation, Pause, Value, answer_of, converted
 from edge_agent.station.registers import number
 from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
 
@@ -135,13 +135,7 @@ class YsiExo(Sensor, frozen=True, kw_only=True, dict=True, tag="ysi_exo"):
         words = yield from slave.read(VALUES, 2 * PLACES)
         if codes != (yield from slave.read(CODES, PLACES)):
             raise FrameError("the adapter's parameters were changed while it was read")
-        values, complaints = [], [text for text in refusals if text]
-        for quantity in self.values:
-            value, complaint = self._value(quantity, codes, statuses, words)
-            values.append(value)
-            if complaint:
-                complaints.append(f"{quantity}: {complaint}")
-        return Answer(values=tuple(values), complaint="; ".join(complaints))
+        return answer_of((self._value(quantity, codes, statuses, words) for quantity in self.values), refusals)
 
     def _value(self, quantity: str, codes: list[int], statuses: list[int], words: list[int]) -> tuple[Value, str]:
         """What the places mean for a quantity, and what is to be said against it."""
