@@ -222,3 +222,12 @@ def test_the_order_in_which_hours_are_judged_does_not_matter(order: list[int], w
     assert seen(mixed) == seen(whole)
     beyond = "".join("x" if value else " " for value in worst)
     assert len(seen(whole)) == len(beyond.split())
+
+
+def test_a_licence_whose_figures_are_examples_is_unsure() -> None:
+    licence = Licence(number="example", since="2024-01-01", certainty="unsure",
+                      limits={"cod": (Bounds(averaging="24h", high=60, unit="mg/L"),)})  # fmt: skip
+    assert limits("cod", "2026-06-01", medium="wastewater", licence=licence) == ["24h ≤ 60 mg/L unsure"]
+    boxes, _ = read_fleet(FLEET)
+    licences = [box.licence for box in boxes.values() if box.licence is not None]
+    assert len(licences) == 4 and {each.certainty for each in licences} == {"unsure"}

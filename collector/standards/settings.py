@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from collector.standards.table import Certainty
+from edge_agent.contract.legal import Certainty
 
 
 class StandardsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

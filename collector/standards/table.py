@@ -9,22 +9,19 @@ from collections.abc import Iterable
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from edge_agent.contract.device import Box, Medium, Name
-from edge_agent.contract.legal import Averaging, Bounds, Day
+from edge_agent.contract.legal import Averaging, Bounds, Certainty, Day
 from edge_agent.contract.nodes import Mark, Mistake, locate, render
 from edge_agent.contract.quantities import BY_NAME
 from edge_agent.contract.strict import build, meant
 from edge_agent.contract.yaml_nodes import read_yaml
 
 FILE = "limits.yaml"
-Certainty = Literal["certain", "likely", "unsure", "superseded"]
-"""How sure a figure is. `superseded`: of a regulation that was replaced, shown until the new figures are filled in."""
-CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
 
 
 class Row(Bounds, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,7 +108,7 @@ def _licensed(box: Box) -> list[Limit]:
             until = min((day for day in (bounds.until, licence.until) if day is not None), default=None)
             limits.append(
                 Limit(quantity=quantity, averaging=bounds.averaging, low=low, high=high, since=since, until=until,
-                      source=f"licence {licence.number}", certainty="certain")
+                      source=f"licence {licence.number}", certainty=licence.certainty)
             )  # fmt: skip
     return limits
 

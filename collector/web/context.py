@@ -16,10 +16,11 @@ from collector.live import Live
 from collector.regulator.job import Regulator
 from collector.reports.day import Reports
 from collector.standards.exceedances import Exceedances
-from collector.standards.table import Certainty, Standards
+from collector.standards.table import Standards
 from collector.stores import LatestRow, ReadingRow, Series
 from collector.web.access import Access, Who
 from edge_agent.contract.device import Box
+from edge_agent.contract.legal import Certainty
 
 
 class ReadingsStore(Protocol):

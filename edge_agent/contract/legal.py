@@ -14,6 +14,8 @@ from edge_agent.contract.quantities import BY_NAME, conversion, units_for
 from edge_agent.contract.strict import meant
 
 Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", title="a day such as 2026-01-31")]
+Certainty = Literal["certain", "likely", "unsure", "superseded"]
+"""How sure a figure is. `superseded`: of a regulation that was replaced, shown until the new figures are filled in."""
 Averaging = Literal["sample", "1h", "8h", "24h", "month", "year"]
 
 Mistake = tuple[tuple[str | int, ...], str, str]
@@ -62,6 +64,9 @@ class Licence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     number: Annotated[str, Meta(min_length=1, max_length=80, description="As it stands on the licence.")]
     since: Annotated[Day, Meta(description="First day of the licence.")]
     until: Annotated[Day | None, Meta(description="Last day of the licence.")] = None
+    certainty: Annotated[
+        Certainty, Meta(description="unsure for figures that are not read off the licence: they alarm nobody.")
+    ] = "certain"
     limits: Annotated[dict[str, tuple[Bounds, ...]], Meta(min_length=1, description="Quantity: its limits.")]
 
     def mistakes(self) -> Iterator[Mistake]:
