@@ -118,12 +118,22 @@ async def test_three_kinds_of_slaves_on_one_line_and_the_yaml_reads_them(line: S
         status, out, _ = await agent("sensors", "read", file)
         assert status == 1, "guessed names are not believed"
         assert out.count("the instrument says fault") == 2
+        assert "would give" not in out, "the values are sane; only their names are guessed"
         file.write_text(re.sub(r"(?m)^ *status: .*\n", "", file.read_text()))
         status, out, error = await agent("sensors", "read", file, "--sensor=ysi-exo-2", "--sensor=unknown-9")
         assert (status, error) == (0, "")
         assert re.search(r"conductivity +50500\.0 µS/cm +measuring", out)
         assert "water_temperature is already" not in file.read_text(), "what two give is taken from one"
         assert "water_temperature" not in out
+
+
+async def test_a_baud_that_is_asked_for_is_tried_though_no_driver_names_it(line: SimulatedLine) -> None:
+    line.baud = 57600
+    async with slaves(line, UNKNOWN):
+        scanned = scan(line, "modbus", "pms5003", addresses=[9], bauds=[57600])
+        await scanned.run()
+    assert [(found.name, found.line.baud) for found in scanned.found] == [("unknown-9", 57600)]  # type: ignore[union-attr]
+    assert not any("pms5003" in step.what for step in scanned.steps), "that sensor cannot be set"
 
 
 async def test_a_scan_only_reads(line: SimulatedLine) -> None:
@@ -278,12 +288,13 @@ def test_what_cannot_stand_in_one_station_comes_as_comment() -> None:
         Found(line=slow, address=4, why="", driver="yosemitech", sensor=ph),
         Found(line=fast, address=2, why="", driver="ysi_exo", sensor=EXO),
         Found(line=slow, address=7, why="", registers=3),
-        Found(line=slow, address=None, why="", driver="sdi12", trouble="the file must say more"),
+        Found(line=slow, address=None, why="", driver="sdi12", options={"address": "z"}, trouble="must say more"),
     ]
     text = station_yaml(found)
     assert text.count("\n    yosemitech") == 1
     for reason in ("ph is already given by yosemitech-3", "answers at another speed", "none of its 3", "must say more"):
         assert re.search(rf"(?m)^    # .*{reason}", text)
+    assert "# sdi12: {driver: sdi12, line: bus, address: z}" in text
     assert station_yaml([]) == ""
     assert all(row.startswith("#") for row in station_yaml(found[3:]).splitlines())
 

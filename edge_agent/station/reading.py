@@ -41,6 +41,10 @@ class Reading(msgspec.Struct, kw_only=True):
 
     def doubt(self, value: Value) -> str:
         """What is wrong with a value of this reading; empty where nothing is."""
+        fault = "the instrument says fault · máy báo lỗi" if value.status == Status.FAULT else ""
+        return self._nonsense(value) or fault
+
+    def _nonsense(self, value: Value) -> str:
         known = BY_NAME[stored_as(self.sensor, value.quantity)]
         if value.value is None:
             return "no value · không có giá trị"
@@ -48,14 +52,14 @@ class Reading(msgspec.Struct, kw_only=True):
             return f"outside {known.low:g} to {known.high:g} {known.unit} · ngoài khoảng hợp lý"
         if 0 < abs(value.value) < 10 ** -(known.decimals + 3):
             return "hardly a number that was measured; another byte order? · thứ tự byte sai?"
-        return "the instrument says fault · máy báo lỗi" if value.status == Status.FAULT else ""
+        return ""
 
     def suggestions(self) -> Iterator[str]:
         """Other types and orders of bytes by which a Modbus value that is nonsense would be sane."""
         if self.answer is None or not isinstance(self.sensor, Modbus):
             return
         for value in self.answer.values:
-            if self.doubt(value):
+            if self._nonsense(value):
                 yield from _other_ways(self.sensor, self.kind, self.transcript.heard, value.quantity)
 
 
