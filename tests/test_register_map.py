@@ -136,7 +136,8 @@ def test_a_dead_instrument_is_asked_twice_at_most() -> None:
     three = sensor(driver="modbus", registers={q: {"address": 9 * i} for i, q in enumerate(("ph", "orp", "flow"))})
     steps = three.poll("serial")
     next(steps)
-    assert isinstance(steps.throw(Silence("1")), Ask)
+    assert isinstance(steps.throw(Silence("1")), Pause), "its answer may still come"
+    assert isinstance(steps.send(b""), Ask)
     with pytest.raises(Silence, match="2"):
         steps.throw(Silence("2"))
 

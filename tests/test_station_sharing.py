@@ -21,7 +21,7 @@ from edge_agent.station.sensor import LineKind, Sensor
 from edge_agent.station.settings import Line, SerialLine, StationSettings
 from scripts.simulated.pty import SimulatedLine
 
-DEAD_S, WARM_UP_S = 0.5, 3
+DEAD_S, WARM_UP_S = 0.5, 2
 Talk = Generator[Ask | Pause, bytes, Answer]
 
 
