@@ -18,7 +18,7 @@ from edge_agent.errors import EXIT_INTERRUPTED, ConfigError, LineError
 from edge_agent.station import sensor_report
 from edge_agent.station.scan_progress import progress
 from edge_agent.station.sensor import Sensor
-from edge_agent.station.settings import Line, SerialLine, StationSettings, TcpLine, driver_structs
+from edge_agent.station.settings import Baud, Line, SerialLine, StationSettings, TcpLine, driver_structs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scan.add_argument("place", metavar="PORT", help="/dev/ttyUSB0 or the like; host:port for Modbus TCP")
     tags = [str(driver.__struct_config__.tag) for driver in driver_structs()]
     scan.add_argument("--driver", nargs="+", choices=tags, metavar="NAME", help=f"only these of {', '.join(tags)}")
-    scan.add_argument("--baud", nargs="+", type=int, default=[], metavar="BAUD", help="only these")
-    scan.add_argument("--addresses", type=_addresses, default="1-20", help="Modbus addresses, such as 1-20,100")
+    scan.add_argument(
+        "--baud", nargs="+", type=int, default=[], choices=get_args(Baud), metavar="BAUD", help="only these"
+    )
+    scan.add_argument("--addresses", type=_addresses, help="Modbus addresses, such as 1-20,100 (default 1-20)")
     scan.add_argument(
         "--timeout", type=_seconds, default=0.3, help="seconds that an instrument may take to answer (default 0.3)"
     )
@@ -64,9 +66,11 @@ def _scan(options: argparse.Namespace) -> int:
     from edge_agent.station.scan import Scan
 
     drivers = [d for d in driver_structs() if not options.driver or d.__struct_config__.tag in options.driver]
+    line = _line(options.place)
+    usual = [*range(1, 21), 255, 0] if isinstance(line, TcpLine) else range(1, 21)  # 255 and 0: the device itself
     with progress() as bar:
         scan = Scan(
-            _line(options.place), drivers, bauds=options.baud, addresses=options.addresses, timeout_s=options.timeout,
+            line, drivers, bauds=options.baud, addresses=options.addresses or usual, timeout_s=options.timeout,
             told=lambda found: bar.say(f"found {found.name}: {sensor_report.where(found)}"),
         )  # fmt: skip
         if not scan.steps:
@@ -179,8 +183,8 @@ def _addresses(text: str) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part.strip())
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if not match or not 0 <= first <= last <= 247:
-            raise argparse.ArgumentTypeError(f"{part!r} is no address nor range; 1 to 247, such as 1-20,100")
+        if not match or not 0 <= first <= last <= 255:
+            raise argparse.ArgumentTypeError(f"{part!r} is no address nor range; 0 to 255, such as 1-20,100")
         found += range(first, last + 1)
     return list(dict.fromkeys(found))
 

@@ -40,6 +40,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     driver: str = ""
     """The driver that recognises it; empty for a slave that none does."""
+    options: dict[str, Any] = {}
+    """What the driver knows of it, as far as that goes."""
     sensor: Sensor | None = None
     """Options as the file needs them, on a line called `line`; None where too little is known of it."""
     answer: Answer | None = None
@@ -102,7 +104,7 @@ def _sensor(found: Found, station: dict[str, Any], given: dict[str, str]) -> tup
     """The options of a sensor, without quantities that others give already; and why it cannot be, or nothing."""
     line = next(iter(station["lines"]))
     if found.sensor is None and found.driver:
-        return {"driver": found.driver, "line": line}, found.trouble
+        return {"driver": found.driver, "line": line, **found.options}, found.trouble
     if found.sensor is None:
         guessed = _guessed(found.places, station["medium"], given)
         registers = {quantity: place.best.options for quantity, place in guessed.items()}

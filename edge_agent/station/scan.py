@@ -87,7 +87,10 @@ class Scan:
         survey_s: float = SURVEY_S,
         told: Callable[[Found], None] = lambda _: None,
     ) -> None:
-        """`told` hears of everything that is found, at once. Without `bauds` every speed is tried."""
+        """`told` hears of everything that is found, at once.
+
+        Without `bauds` every speed that a driver names is tried, else these alone, whether a driver names them or not.
+        """
         self._line = line
         self._kind: LineKind = "tcp" if isinstance(line, TcpLine) else "serial"
         self._drivers = [driver for driver in drivers if self._kind in driver.kinds]
@@ -149,22 +152,33 @@ class Scan:
             return
         speaking = [driver for driver in self._drivers if driver.speaks]
         for speed in self._speeds(speaking):
-            overhear = partial(self._overhear, [driver for driver in speaking if speed in driver.speeds])
+            overhear = partial(self._overhear, [driver for driver in speaking if speed in self._tried(driver)])
             yield Step(speed, f"listens at {speed}", self._listen_s, overhear)
         asking = [driver for driver in self._drivers if not driver.modbus and sends(driver)]
         for speed in self._speeds(asking):
-            yield from (self._ask(speed, driver) for driver in asking if speed in driver.speeds)
+            yield from (self._ask(speed, driver) for driver in asking if speed in self._tried(driver))
         for speed in self._speeds(driver for driver in self._drivers if driver.modbus):
             for address in addresses:
                 yield self._call(speed, address)
                 for driver in self._slaves:  # some sleep until their driver wakes them
-                    if speed == driver.speeds[0] and (driver.shy or address == factory_address(driver)):
+                    if speed in self._tried(driver)[:1] and (driver.shy or address == factory_address(driver)):
                         yield self._ask(speed, driver, address)
 
     def _speeds(self, drivers: Iterable[type[Sensor]]) -> list[Speed]:
         """Speeds of the drivers, each once, those of the most first."""
-        named = Counter(speed for driver in drivers for speed in driver.speeds)
-        return [speed for speed, _ in named.most_common() if not self._bauds or speed.baud in self._bauds]
+        named = Counter(speed for driver in drivers for speed in self._tried(driver))
+        return [speed for speed, _ in named.most_common()]
+
+    def _tried(self, driver: type[Sensor]) -> list[Speed]:
+        """The driver's speeds; where its sensors can be set, every baud that was asked for, in all of its formats."""
+        if not self._bauds:
+            return list(driver.speeds)
+        own = [speed for speed in driver.speeds if speed.baud in self._bauds]
+        if not driver.modbus and len(driver.speeds) == 1:
+            return own
+        foreign = sorted(self._bauds - {speed.baud for speed in driver.speeds})
+        formats = dict.fromkeys(speed.format for speed in driver.speeds)
+        return own + [Speed(baud, format_) for baud in foreign for format_ in formats]
 
     def _ask(self, speed: Speed, driver: type[Sensor], address: int | None = None) -> Step:
         at = f"{tag(driver)} at {'' if address is None else f'address {address}, '}{speed}"
@@ -249,7 +263,7 @@ class Scan:
         self._taken = not driver.shares
         self._take(
             Found(
-                line=self._now, address=address, why=recognised.why, driver=tag(driver),
+                line=self._now, address=address, why=recognised.why, driver=tag(driver), options=recognised.options,
                 sensor=sensor, answer=answer, trouble=trouble,
             )
         )  # fmt: skip

@@ -71,7 +71,7 @@ def where(found: Found) -> str:
 
 
 def _meanings(found: Found) -> Iterator[str]:
-    if found.sensor is not None:
+    if found.driver:
         return
     yield f"  {found.registers} registers answer; those that hold something, the likeliest meaning first:"
     for best, others in found.places[:MAX_PLACES]:

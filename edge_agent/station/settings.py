@@ -38,13 +38,16 @@ else:
     AnySensor = reduce(or_, driver_structs())
 
 
+Baud = Literal[1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 115200]
+
+
 class SerialLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="serial"):
     """A serial port: RS-232, RS-485 or TTL level."""
 
     port: Annotated[
         str, msgspec.Meta(min_length=1, description="Device file, such as /dev/ttyS1 or /dev/serial/by-id/...")
     ]
-    baud: Literal[1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 115200] = 9600
+    baud: Baud = 9600
     format: Annotated[
         str,
         msgspec.Meta(

@@ -1,4 +1,5 @@
-"""Atlas Scientific EZO circuits on a serial line: pH, EC, DO, ORP, RTD. Serial 9600 8N1, ASCII, lines end with CR.
+"""Atlas Scientific EZO circuits on a serial line: pH, EC, DO, ORP, RTD. Serial, 9600 8N1 from the
+factory. ASCII, lines end with CR.
 
     C,0 CR    stop sending by itself     -> *OK CR
     R CR      one reading (up to 0.9 s)  -> 7.012 CR *OK CR        several values: 413,207,0.20 CR
@@ -26,14 +27,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator, Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value, measured
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
 
 WAKE_S = 0.5
 MAX_LINE = 64
@@ -109,6 +110,8 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
         | None
     ) = None
     sleep: Annotated[bool, msgspec.Meta(description="Let the circuit sleep between polls, to save power.")] = False
+
+    speeds: ClassVar[tuple[Speed, ...]] = (Speed(9600), Speed(38400))
 
     @property
     def gives(self) -> tuple[str, ...]:
