@@ -96,7 +96,9 @@ def _files(options: argparse.Namespace) -> int:
     found = _spool(options).files(options.station, _time(options.start), _time(options.stop))
     for file in found:
         print(f"{file.name}  {file.size:>5} bytes  {f'sent {_local(file.sent)}' if file.sent else 'waits'}")
-    return 0 if found else 1
+    if not found:
+        raise Failure(f"no file of {options.station} was made for this time")
+    return 0
 
 
 def _make(options: argparse.Namespace) -> int:

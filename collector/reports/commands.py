@@ -24,6 +24,9 @@ STATUS = {status.value: status.name.lower() for status in Status}
 PERIODS = {"1m": "1min", "5m": "5min", "1h": "1h", "60m": "1h", "8h": "8h", "24h": "24h", "1d": "24h", "month": "month"}
 """Steps for which there are means with coverage; any other step gives plain means of what is there."""
 
+OF_MEANS = {1: "enough data", 2: "no rule for coverage", 3: "too little data", 9: "no data"}
+"""What a flag says of a mean."""
+
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add them; each sets `run`, which returns the exit status."""
@@ -82,12 +85,13 @@ def _line(name: str, row: dict[str, Any]) -> str:
     at = datetime.fromisoformat(row["at"]).astimezone(LOCAL)
     value = "–" if row["value"] is None else f"{row['value']:.{quantity.decimals}f} {quantity.unit}"
     flag = FLAGS.get(row["flag"], FLAGS[2])
+    meaning = OF_MEANS.get(row["flag"], flag.en) if "coverage" in row else flag.en
     status = row.get("status", 0)
     why = f" ({STATUS.get(status, status)})" if status else ""
     count = f"  {row['n']} of {row['of']}" if "of" in row else ""
     if "coverage" in row:
         count = f"  {row['coverage']:.0f} %, {row['n']} of {row['due']}"
-    return f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {flag.en}{why}{count}"
+    return f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {meaning}{why}{count}"
 
 
 def _parquet(file: Path, rows: list[dict[str, Any]]) -> int:

@@ -63,9 +63,16 @@ def _draw(axes: Axes, curve: Curve) -> None:
     _limits(axes, curve, high)
     axes.set_xlim(local(curve.start), local(curve.stop))  # type: ignore[arg-type]
     axes.xaxis.set_major_locator(AutoDateLocator(tz=LOCAL, maxticks=9))
-    axes.xaxis.set_major_formatter(DateFormatter("%H:%M" if curve.stop - curve.start <= 2 * DAY else "%d/%m", tz=LOCAL))
+    axes.xaxis.set_major_formatter(DateFormatter(_form(curve.stop - curve.start), tz=LOCAL))
     axes.grid(color="#d7e0e3", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _form(span: int) -> str:
+    """How times stand below the curve: with hours while several stand in one day."""
+    if span <= DAY:
+        return "%H:%M"
+    return "%H:%M\n%d/%m" if span <= 5 * DAY else "%d/%m"
 
 
 def _reach(curve: Curve) -> tuple[float, float]:
