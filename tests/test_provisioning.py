@@ -163,6 +163,13 @@ def test_what_is_refused_is_said(
     assert "does not answer" in capsys.readouterr().err
 
 
+def test_no_user_is_made_without_a_password(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clean(server)
+    assert provision(settings_of(tmp_path, f"kind: influx1, url: '{server.url}', database: environment, user: me")) == 1
+    assert "store.password_file: is missing" in capsys.readouterr().err
+    assert "'me'" not in str(ask(server, "SHOW USERS"))
+
+
 def test_an_open_server_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with influxd(tmp_path / "open") as server:
         settings = settings_of(tmp_path, f"kind: influx1, url: '{server.url}', database: environment")

@@ -72,9 +72,15 @@ def steps(server: Influx1, settings: Influx1Settings, password: str | None, offi
     for medium in MEDIA:
         yield _means(server, settings.database, medium)
     if settings.user is not None:
-        yield from _user(server, settings.user, lambda: password or "", dict.fromkeys(databases, "ALL PRIVILEGES"))
+        yield from _user(server, settings.user, lambda: _given(password), dict.fromkeys(databases, "ALL PRIVILEGES"))
     none = {} if settings.plates_database is None else {settings.plates_database: _NONE}
     yield from _user(server, OFFICER, lambda: secret_in(officer_file), {settings.database: "READ", **none})
+
+
+def _given(password: str | None) -> str:
+    if not password:
+        raise Failure("store.password_file: is missing\n  the collector's own user is not made without a password")
+    return password
 
 
 def _databases(server: Influx1) -> set[str]:
