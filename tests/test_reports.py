@@ -150,6 +150,13 @@ async def test_questions_without_a_query_language(
         f"SELECT count(*), epoch_ms(min(time)), max(flag) FROM '{tmp_path / 'a.parquet'}'"
     ).fetchone()
     assert found is not None and found[0] == 660 and found[2] == 4 and found[1] == MIDNIGHT
+    assert await command(measured, *question, "--every", "1h", "--parquet", str(tmp_path / "b.parquet")) == 0
+    means = duckdb.execute(
+        f"SELECT min(coverage), any_value(unit), count(*) FROM '{tmp_path / 'b.parquet'}'"
+    ).fetchone()
+    assert means is not None and means[0] == pytest.approx(100 * 40 / 60) and means[1:] == ("µg/m3", 11)
+    assert await command(measured, "query", "air-01", "no2", "--parquet", str(tmp_path / "c.parquet")) == 0
+    assert duckdb.execute(f"SELECT count(*) FROM '{tmp_path / 'c.parquet'}'").fetchone() == (0,)
     assert await command(measured, *question, "--plot", str(tmp_path / "a.png")) == 0
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     report = tmp_path / "day.html"

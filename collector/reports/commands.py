@@ -70,9 +70,9 @@ def _query(options: argparse.Namespace) -> int:
     if options.csv:
         print(ask(options, "GET", path, query={**asked, "format": "csv"}).decode(), end="")
         return 0
-    rows = msgspec.json.decode(ask(options, "GET", path, query=asked))["rows"]
     if options.parquet:
-        return _parquet(options.parquet, rows)
+        return _write(options.parquet, ask(options, "GET", path, query={**asked, "format": "parquet"}))
+    rows = msgspec.json.decode(ask(options, "GET", path, query=asked))["rows"]
     for row in rows:
         print(_line(options.quantity, row))
     if not rows:
@@ -92,25 +92,6 @@ def _line(name: str, row: dict[str, Any]) -> str:
     if "coverage" in row:
         count = f"  {row['coverage']:.0f} %, {row['n']} of {row['due']}"
     return f"{at:%Y-%m-%d %H:%M:%S}  {value:>16}  {flag.sign} {meaning}{why}{count}"
-
-
-def _parquet(file: Path, rows: list[dict[str, Any]]) -> int:
-    if not rows:
-        raise Failure("There is nothing to write in this span; ask for another.")
-    import duckdb  # only here: it writes Parquet, and reads what the answer says
-
-    with duckdb.connect() as db:
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        columns["time"] = columns.pop("at")  # the store's name for it
-        kinds = {"time": "TIMESTAMPTZ", "value": "DOUBLE", "coverage": "DOUBLE", "rule": "VARCHAR"}
-        picked = ", ".join(f"unnest(${name})::{kinds.get(name, 'INTEGER')} AS {name}" for name in columns)
-        try:
-            db.execute(f"CREATE TABLE readings AS SELECT {picked}", columns)
-            db.table("readings").write_parquet(str(file))
-        except duckdb.Error as error:
-            raise Failure(f"{file} cannot be written: {error}") from error
-    print(f"{len(rows)} rows in {file}")
-    return 0
 
 
 def _gaps(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from collector.web import regulator, tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
 from collector.web.metrics import labelled, render
+from collector.web.parquet import parquet_response
 from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_span_of, station
 from edge_agent.contract.device import Box
 from edge_agent.contract.quantities import BY_NAME
@@ -84,10 +85,11 @@ async def readings(request: web.Request) -> web.Response:
     quantity = BY_NAME[query.quantity]
     names = ("value", "flag", "status", *(() if every is None else ("n", "of")))
     table = [(iso(row.at), *(getattr(row, name) for name in names)) for row in rows]
-    if query.format == "csv":
+    if query.format != "json":
         # a file is passed on without its name and question, so each line says its unit
-        columns, lines = ("at", "unit", *names), ((at, quantity.unit, *rest) for at, *rest in table)
-        return tables.csv_response(f"{query.station}-{query.quantity}", columns, lines)
+        columns, lines = ("at", "unit", *names), [(at, quantity.unit, *rest) for at, *rest in table]
+        write = tables.csv_response if query.format == "csv" else parquet_response
+        return await asyncio.to_thread(write, f"{query.station}-{query.quantity}", columns, lines)
     return json(
         {
             "station": query.station,

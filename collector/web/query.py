@@ -32,7 +32,7 @@ class ReadingsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     start: str | None = None
     stop: str | None = None
     every: str | None = None
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "parquet"] = "json"
 
 
 class AveragesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class AveragesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     period: Period = "1h"
     start: str | None = None
     stop: str | None = None
-    format: Literal["json", "csv"] = "json"
+    format: Literal["json", "csv", "parquet"] = "json"
 
 
 class AqiQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from collector.local_time import local_day
 from collector.web import tables
 from collector.web.context import CONTEXT, Context, Refusal, json
 from collector.web.page import TEMPLATES
+from collector.web.parquet import parquet_response
 from collector.web.query import (
     DAY_MS,
     AqiQuery,
@@ -47,10 +48,11 @@ async def averages(request: web.Request) -> web.Response:
         _at_most(MOST_DAYS[query.period], start, stop, or_else="period=1h")
     rows = await asyncio.to_thread(context.averages.ask, box.device, query.quantity, query.period, start, stop)
     unit = BY_NAME[query.quantity].unit
-    if query.format == "csv":
+    if query.format != "json":
         columns = ("at", "unit", "value", "flag", "coverage", "n", "due", "rule")
-        lines = ((iso(row.at), unit, *(getattr(row, name) for name in columns[2:])) for row in rows)
-        return tables.csv_response(f"{query.station}-{query.quantity}-{query.period}", columns, lines)
+        lines = [(iso(row.at), unit, *(getattr(row, name) for name in columns[2:])) for row in rows]
+        write = tables.csv_response if query.format == "csv" else parquet_response
+        return await asyncio.to_thread(write, f"{query.station}-{query.quantity}-{query.period}", columns, lines)
     asked = {"station": query.station, "quantity": query.quantity, "unit": unit, "period": query.period}
     return json({**asked, "start": iso(start), "stop": iso(stop), "rows": _rows(rows)})
 
