@@ -234,6 +234,7 @@ def _latest(block: Block, judged: Judged) -> list[LatestReading]:
             at=block.at[row],
             value=None if block.columns[i][row] is None else float(judged.values[i, row]),
             flag=int(judged.flags[i, row]),
+            status=block.status.get((i, row), 0),
         )
         for i, number in enumerate(block.quantities)
     ]

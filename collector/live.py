@@ -34,6 +34,8 @@ class LatestReading(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     value: float | None
     flag: int
+    status: int = 0
+    """What the instrument was doing: 0 measuring, 1 calibrating, 2 fault."""
 
 
 class DeviceState(msgspec.Struct, frozen=True, kw_only=True):

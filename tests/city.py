@@ -155,9 +155,9 @@ class City:
         self.live.readings(FLEET["air-01"], [self.latest(*values) for values in air])
         self.live.readings(FLEET["sea-01"], [self.latest("salinity", 31.27, 1), self.latest("ph", 8.112, 1)])
 
-    def latest(self, quantity: str, value: float | None, flag: int) -> LatestReading:
+    def latest(self, quantity: str, value: float | None, flag: int, status: int = 0) -> LatestReading:
         """A newest value."""
-        return LatestReading(quantity=quantity, at=self.time - 4_000, value=value, flag=flag)
+        return LatestReading(quantity=quantity, at=self.time - 4_000, value=value, flag=flag, status=status)
 
     def session(self, role: str | None) -> ClientSession:
         """A client with the role's token; None: without."""

@@ -96,3 +96,9 @@ async def test_the_page_shows_broken_limits_with_how_sure_they_are(city: City, w
     for shown in ("8,600", "6,5 – 8,5", "superseded regulation"):
         assert shown in html, shown
     assert "Limits broken" not in await page(city, "police")
+
+
+async def test_the_page_says_why_a_value_is_suspect_during_a_calibration(city: City) -> None:
+    city.live.readings(FLEET["sea-01"], [city.latest("ph", 7.01, 3, status=1), city.latest("salinity", 31, 1)])
+    html = await page(city, "technician")
+    assert html.count("đang hiệu chuẩn") == 1 and "thiết bị lỗi" not in html

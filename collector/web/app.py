@@ -98,7 +98,7 @@ async def _remember(context: Context) -> None:
         return
     for row in rows:
         if row.station in context.fleet and row.quantity in BY_NAME:
-            reading = LatestReading(quantity=row.quantity, at=row.at, value=row.value, flag=row.flag)
+            reading = LatestReading(quantity=row.quantity, at=row.at, value=row.value, flag=row.flag, status=row.status)
             live.readings(context.fleet[row.station], [reading])
 
 

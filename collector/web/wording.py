@@ -35,6 +35,8 @@ FLAGS = {
     9: Words("∅", "thiếu", "missing"),
 }
 """QARTOD's flags."""
+STATUS = {1: Words("⚙", "đang hiệu chuẩn", "calibrating"), 2: Words("⚠", "thiết bị lỗi", "fault")}
+"""What an instrument was doing that was not measuring."""
 KINDS = {
     "exact": Words("=", "Khớp đúng", "Exact match"),
     "wildcard": Words("*", "Khớp mẫu", "Pattern match"),
