@@ -12,35 +12,16 @@ import pytest
 from averaging import MINUTE, Centre, hours, local, samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import influxd
 
 from collector.averages import source
 from collector.averages.ask import AverageRow
 from collector.averages.periods import DAY, HOUR, LONGER, PERIODS, Period
 from collector.stores import Store
 from collector.stores.duckdb import DuckStore
-from collector.stores.influx1 import Influx1Store
 
 MIDNIGHT = local("2028-02-28 00:00")
 """The leap day is the day after."""
 END = local("2028-03-03 00:00")
-
-
-@pytest.fixture(scope="module", params=["duckdb", "influx1"])
-def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "duckdb":
-        yield lambda name: DuckStore(folder / f"{name}.duckdb")
-    else:
-        with influxd(folder) as server:
-            yield lambda name: Influx1Store(url=server.url, database=name)
-
-
-@pytest.fixture
-def store(stores, request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = stores(request.node.originalname)
-    yield store
-    store.close()
 
 
 def weather(days: float = 3.5) -> list:

@@ -9,34 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from averaging import MINUTE, Centre, hours, local, samples
-from servers import influxd
 
 from collector.averages import averager
 from collector.averages.periods import DAY, HOUR
 from collector.points import Frame
 from collector.stores import RejectedError, Store, StoreError
 from collector.stores.duckdb import DuckStore
-from collector.stores.influx1 import Influx1Store
 
 NOON = local("2026-11-20 12:00")
 MIDNIGHT = local("2026-11-20 00:00")
-
-
-@pytest.fixture(scope="module", params=["duckdb", "influx1"])
-def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "duckdb":
-        yield lambda name: DuckStore(folder / f"{name}.duckdb")
-    else:
-        with influxd(folder) as server:
-            yield lambda name: Influx1Store(url=server.url, database=name)
-
-
-@pytest.fixture
-def store(stores, request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = stores(request.node.originalname)
-    yield store
-    store.close()
 
 
 @pytest.fixture

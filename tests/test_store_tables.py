@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from frames import MINUTE, T0, air, plates
-from servers import influxd
 
 from collector.points import Frame
 from collector.stores import Store, StoreError
-from collector.stores.duckdb import DuckStore
 from collector.stores.influx1 import Influx1Store
 
 FAR = 4_000_000_000_000
-
-
-@pytest.fixture(scope="module", params=["duckdb", "influx1"])
-def stores(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "duckdb":
-        yield lambda name: DuckStore(folder / f"{name}.duckdb")
-    else:
-        with influxd(folder) as server:
-            yield lambda name: Influx1Store(url=server.url, database=name)
-
-
-@pytest.fixture
-def store(stores, request: pytest.FixtureRequest) -> Iterator[Store]:
-    store = stores(request.node.originalname)
-    yield store
-    store.close()
 
 
 def plain(store: Store, measurement: str, *stations: str, start: int = 0, stop: int = FAR, names=None) -> object:
