@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from edge_agent.station.settings import StationSettings, mistakes
+from edge_agent.station.settings import StationSettings, driver_structs, mistakes
 
 GOOD = {
     "medium": "air",
@@ -60,3 +60,23 @@ def test_mistakes_are_placed(path: str, value: object, place: str, text: str) ->
 
 def test_good_settings_have_no_mistakes() -> None:
     assert mistakes(msgspec.convert(GOOD, StationSettings)) == []
+
+
+@pytest.mark.parametrize(
+    ("driver", "quantity"),
+    [
+        ("aqua_troll", "ph"),
+        ("atlas_ezo", "ph"),
+        ("nmea_weather", "humidity"),
+        ("wxt530", "humidity"),
+        ("yosemitech", "ph"),
+        ("ysi_exo", "ph"),
+    ],
+)
+def test_a_quantity_that_stands_twice_is_named(driver: str, quantity: str) -> None:
+    (struct,) = (each for each in driver_structs() if each.__struct_config__.tag == driver)
+    model = {"model": "ph"} if driver == "yosemitech" else {}
+    sensor = msgspec.convert({"driver": driver, "line": "bus", "values": [quantity] * 2, **model}, struct)
+    assert [(path, message) for path, message, _ in sensor.mistakes()] == [
+        (("values", 1), f"{quantity} stands here twice")
+    ]

@@ -7,7 +7,7 @@ A driver also says how its sensors are found on a line that nobody knows, for `e
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -126,3 +126,10 @@ class Sensor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         yield from ()
         return None
+
+
+def doubled(values: Sequence[str]) -> Iterator[Mistake]:
+    """Quantities that stand in `values` more than once."""
+    for i, quantity in enumerate(values):
+        if quantity in values[:i]:
+            yield ("values", i), f"{quantity} stands here twice", "name each value once"

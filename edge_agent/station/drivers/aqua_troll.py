@@ -36,7 +36,7 @@ from edge_agent.contract.events import Status
 from edge_agent.contract.quantities import units_for
 from edge_agent.station.conversation import Conversation, Value, answer_of, converted
 from edge_agent.station.registers import Block, number
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed, doubled
 
 FIRST, SIZE = 5450, 7
 
@@ -191,10 +191,9 @@ class AquaTroll(Sensor, frozen=True, kw_only=True, tag="aqua_troll"):
         )
 
     def mistakes(self) -> Iterator[Mistake]:
+        yield from doubled(self.values)
         for i, quantity in enumerate(self.values):
-            if quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} stands here twice", "leave it out"
-            elif self.parameter(quantity) is None:
+            if self.parameter(quantity) is None:
                 yield ("values", i), f"the parameter id of {quantity} is not known here", "give it under `parameters`"
         for quantity, unit in self.units.items():
             if unit not in units_for(quantity):

@@ -34,7 +34,7 @@ import msgspec
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value, measured
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed, doubled
 
 WAKE_S = 0.5
 MAX_LINE = 64
@@ -192,6 +192,4 @@ class AtlasEzo(Sensor, frozen=True, kw_only=True, tag="atlas_ezo"):
     def mistakes(self) -> Iterator[Mistake]:
         if self.temperature is not None and self.values[0] in ("orp", "water_temperature"):
             yield ("temperature",), f"{self.values[0]} is not compensated for temperature", "leave it out"
-        for i, quantity in enumerate(self.values):
-            if quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} is given twice", "name each value of the answer once, in its order"
+        yield from doubled(self.values)

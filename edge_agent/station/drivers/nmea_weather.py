@@ -31,7 +31,7 @@ import msgspec
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Value, lacking, measured
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed, doubled
 
 Given = Literal["wind_speed", "wind_direction", "air_temperature", "humidity", "pressure"]
 
@@ -139,9 +139,7 @@ class NmeaWeather(Sensor, frozen=True, kw_only=True, tag="nmea_weather"):
         return Recognised(options=options, why="sends NMEA 0183 weather, MWV or MDA") if values else None
 
     def mistakes(self) -> Iterator[Mistake]:
-        for i, quantity in enumerate(self.values):
-            if quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} is given twice", "name each value once"
+        yield from doubled(self.values)
 
 
 def _mwv(fields: list[str]) -> Heard:

@@ -34,7 +34,7 @@ import msgspec
 from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError
 from edge_agent.station.conversation import Answer, Ask, Conversation, Value, lacking, measured
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, Speed, doubled
 
 Given = Literal["wind_speed", "wind_direction", "air_temperature", "humidity", "pressure", "rain"]
 
@@ -170,9 +170,7 @@ class Wxt530(Sensor, frozen=True, kw_only=True, tag="wxt530"):
         return Recognised(options=options, why=f"answers {own}R0") if sent else None
 
     def mistakes(self) -> Iterator[Mistake]:
-        for i, quantity in enumerate(self.values):
-            if quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} is given twice", "name each value once"
+        yield from doubled(self.values)
 
 
 def _value(key: str, number: str, unit: str) -> Value:

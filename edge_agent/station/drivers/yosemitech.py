@@ -38,7 +38,7 @@ from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Pause, Value, converted
 from edge_agent.station.registers import Block, number
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, doubled
 
 if TYPE_CHECKING:
     from edge_agent.station.modbus import Slave
@@ -223,12 +223,11 @@ class Yosemitech(Sensor, frozen=True, kw_only=True, dict=True, tag="yosemitech")
 
     def mistakes(self) -> Iterator[Mistake]:
         model = MODELS[self.model]
+        yield from doubled(self.values)
         for i, quantity in enumerate(self.values):
             if quantity not in model.values:
                 hint = f"it gives: {', '.join(model.values)}"
                 yield ("values", i), f"the model {self.model} does not give {quantity}", hint
-            elif quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} stands here twice", "leave it out"
         if self.wipe_every and not model.brush:
             yield ("wipe_every",), f"the model {self.model} has no brush", "leave it out"
         needed = (self.warm_up_s if self.wakes else 0) + (self.wipe_s if self.wipe_every else 0)

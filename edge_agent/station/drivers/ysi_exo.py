@@ -33,7 +33,7 @@ from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError
 from edge_agent.station.conversation import Conversation, Pause, Value, answer_of, converted
 from edge_agent.station.registers import number
-from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor
+from edge_agent.station.sensor import LineKind, Mistake, Recognised, Recognition, Sensor, doubled
 
 SAMPLE, WIPE, CODES, STATUSES, VALUES = 1, 2, 128, 256, 384
 PLACES = 32
@@ -173,9 +173,7 @@ class YsiExo(Sensor, frozen=True, kw_only=True, dict=True, tag="ysi_exo"):
         )
 
     def mistakes(self) -> Iterator[Mistake]:
-        for i, quantity in enumerate(self.values):
-            if quantity in self.values[:i]:
-                yield ("values", i), f"{quantity} stands here twice", "leave it out"
+        yield from doubled(self.values)
         if self.wipe_every and self.every_s <= self.wipe_s + self.sample_s:
             least = int(self.wipe_s + self.sample_s) + 1
             yield (
