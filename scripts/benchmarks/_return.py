@@ -65,7 +65,7 @@ async def carry_home(path: Path, *, device: str, port: int, password: str, limit
             await asyncio.sleep(0.1)
         seconds = time.perf_counter() - began
         measuring.cancel()
-        while outbox.put_at:
+        while (await outbox.waiting()).events:  # one may have been written as the measuring ended
             await asyncio.sleep(0.1)
         sending.cancel()
     await outbox.close()
