@@ -1,0 +1,1 @@
+"""Faults injected into the whole, and what became of every event; `scripts/faults` runs it."""
