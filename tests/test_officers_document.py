@@ -146,7 +146,7 @@ def test_sql_and_influxql_give_one_answer(question: str, duck: Any, influx: Serv
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=IDS)
 def test_flux_asks_for_the_same_by_the_same_names(question: str) -> None:
-    """No server that speaks Flux is at hand: only names, times and brackets can be checked."""
+    """Names and times; test_flux.py has the texts compiled. No server that would execute them can be had."""
     flux, sql = query(question, "flux"), query(question, "sql")
     (measurement,) = re.findall(r'r\._measurement == "([a-z0-9_]+)"', flux)
     assert re.search(rf"FROM {measurement}\b", sql)
@@ -155,8 +155,6 @@ def test_flux_asks_for_the_same_by_the_same_names(question: str) -> None:
     assert {time.replace("T", " ").rstrip("Z") for time in re.findall(r"20[0-9-]+T[0-9:]+Z", flux)} == set(
         re.findall(r"TIMESTAMP '([^']+)'", sql)
     )
-    assert flux.count("(") == flux.count(")") and flux.count("{") == flux.count("}")
-    assert all(line.lstrip().startswith(("from(", "|>", "import ", "option ")) for line in flux.splitlines() if line)
 
 
 def test_every_quantity_stands_in_the_table_with_its_unit() -> None:

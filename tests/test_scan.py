@@ -232,8 +232,10 @@ async def test_ctrl_c_gives_what_was_found_so_far(line: SimulatedLine) -> None:
     async with slaves(line, EXO):
         command = (sys.executable, "-m", "edge_agent", "sensors", "scan", line.path, "--driver", "ysi_exo", "modbus")
         child = await asyncio.create_subprocess_exec(
-            *command, "--baud", "19200", "--addresses", "2-247", "--timeout", "1", stdout=-1, stderr=-1
-        )
+            *command, "--baud", "19200", "--addresses", "2-247", "--timeout", "1", stdout=-1, stderr=-1,
+            # tests that run in the background of a shell have been told to ignore it, and children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
         assert child.stderr is not None
         while b"found ysi-exo-2" not in await asyncio.wait_for(child.stderr.readline(), 15):
             pass

@@ -1,6 +1,7 @@
 """InfluxDB 2.x, through its client: buckets, five-minute means by tasks, the officers' token, a dashboard of queries.
 
-Not checked against a server: none was at hand. The requests are checked against canned answers.
+Not checked against a server: none could be had. The requests are checked against canned answers, the Flux texts with
+InfluxData's compiler.
 """
 
 from __future__ import annotations

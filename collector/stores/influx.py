@@ -8,7 +8,8 @@ by database), so plates stand in one of their own; where none is named, what tel
 
 Checked against a real VictoriaMetrics 1.79: writing, with what it makes of it (text is 0 there, every number a float,
 and milliseconds, so that two plate reads of one millisecond are one). Queries and deletion are
-checked with the real client against canned answers of a 2.x server only: none was at hand.
+checked with the real client against canned answers of a 2.x server only, and with InfluxData's compiler of Flux: no
+server could be had.
 """
 
 from __future__ import annotations
