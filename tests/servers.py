@@ -2,6 +2,7 @@
 
     with mosquitto(tmp_path) as broker: ... broker.port
     with influxd(tmp_path) as influx: ... influx.url
+    with postgresql(tmp_path) as database: ... database.port
 
 They block while they start, so in an asyncio test use them before the loop matters or in a fixture.
 """
@@ -9,6 +10,7 @@ They block while they start, so in an asyncio test use them before the loop matt
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
@@ -99,6 +101,51 @@ def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
         yield server
 
 
+POSTGRESQL_USER, POSTGRESQL_PASSWORD = "collector", "a password of the tests"
+
+
+@contextlib.contextmanager
+def postgresql(folder: Path, port: int | None = None, *, max_connections: int = 100) -> Iterator[Server]:
+    """Debian's PostgreSQL with the database `collector` and a user of that name, who owns the cluster.
+
+    It refuses to run as root; then it is the user `postgres` with root's right to pass through the test's folders.
+    """
+    port = port or free_port()
+    home = _folder(folder, "postgresql")
+    data = home / "data"
+    rights: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(home, "postgres", "postgres")
+        rights = [_program("setpriv"), "--reuid=postgres", "--regid=postgres", "--init-groups"]
+        rights += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    if not data.exists():
+        secret = home / "password"
+        secret.write_text(POSTGRESQL_PASSWORD)
+        make = [_postgresql("initdb"), "-D", str(data), "-U", POSTGRESQL_USER, f"--pwfile={secret}", "--no-sync"]
+        make += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
+        made = subprocess.run([*rights, *make], capture_output=True, text=True, cwd=home, check=False)
+        if made.returncode:
+            raise ServerError(f"initdb: {made.stdout}{made.stderr}")
+        single = [_postgresql("postgres"), "--single", "-D", str(data), "postgres"]
+        subprocess.run(
+            [*rights, *single], input=b"CREATE DATABASE collector\n", capture_output=True, check=True, cwd=home
+        )
+    command = [*rights, _postgresql("postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1"]
+    command += ["-c", "unix_socket_directories=", "-c", f"max_connections={max_connections}"]
+    with _running("postgresql", command, port, home, stop=signal.SIGINT) as server:
+        deadline = time.monotonic() + START_S
+        ready = [_postgresql("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        while subprocess.run(ready, check=False).returncode and time.monotonic() < deadline:
+            time.sleep(0.02)  # it listens before it has recovered from a kill -9
+        yield server
+
+
+def _postgresql(name: str) -> str:
+    """A program of the newest version that is installed; Debian keeps them out of the way."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[4]))
+    return str(found[-1]) if found else _program(name)
+
+
 def _program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
     if found is None:
@@ -113,7 +160,9 @@ def _folder(folder: Path, name: str) -> Path:
 
 
 @contextlib.contextmanager
-def _running(name: str, command: Sequence[str], port: int, home: Path) -> Iterator[Server]:
+def _running(
+    name: str, command: Sequence[str], port: int, home: Path, *, stop: signal.Signals = signal.SIGTERM
+) -> Iterator[Server]:
     log = home / f"{name}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL, cwd=home)
@@ -121,7 +170,7 @@ def _running(name: str, command: Sequence[str], port: int, home: Path) -> Iterat
         _wait(name, process, port, log)
         yield Server(name=name, port=port, process=process, log=log)
     finally:
-        process.terminate()
+        process.send_signal(stop)
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
