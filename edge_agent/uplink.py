@@ -77,8 +77,12 @@ class Uplink:
         paces: Mapping[int, int] = MappingProxyType({}),
         now: Now = now_ms,
         monotonic: Callable[[], float] = time.monotonic,
+        make_link: Callable[..., Link] = Link,
     ) -> None:
-        """`paces` is what the box's status says of them. Raises ConfigError if a file of `broker.tls` is no use."""
+        """`paces` is what the box's status says of them; simulations of many boxes give a lighter `make_link`.
+
+        Raises ConfigError if a file of `broker.tls` is no use.
+        """
         self._device = device
         self._paces = dict(paces)
         self._settings = settings
@@ -96,7 +100,7 @@ class Uplink:
         self._allowance = 0.0
         self._allowance_at = 0.0
         self._silent = False
-        self._link = Link(
+        self._link = make_link(
             device=device,
             broker=broker,
             password=password,
