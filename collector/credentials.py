@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 ITERATIONS = 101
@@ -28,17 +29,23 @@ topic write v1/down/#
 
 def enrol(file: Path, name: str) -> str:
     """Give a box (or the collector) a new password; the old one ends. Returns the password, which is kept nowhere."""
-    password = secrets.token_urlsafe(24)
-    salt = secrets.token_bytes(12)
-    lines = [line for line in _lines(file) if not line.startswith(f"{name}:")]
-    digest = base64.b64encode(_digest(password, salt, ITERATIONS)).decode()
-    lines.append(f"{name}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${digest}")
+    return enrol_all(file, [name])[name]
+
+
+def enrol_all(file: Path, names: Iterable[str]) -> dict[str, str]:
+    """Give many a new password each, by name; the file is written once."""
+    passwords = {name: secrets.token_urlsafe(24) for name in names}
+    lines = [line for line in _lines(file) if line.partition(":")[0] not in passwords]
+    for name, password in passwords.items():
+        salt = secrets.token_bytes(12)
+        digest = base64.b64encode(_digest(password, salt, ITERATIONS)).decode()
+        lines.append(f"{name}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${digest}")
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write("\n".join(lines) + "\n")
     draft.replace(file)
-    return password
+    return passwords
 
 
 class Passwords:
