@@ -26,7 +26,7 @@ from collector.live import Live
 from collector.mqtt import make_client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
-from edge_agent.contract.broker import why_unreachable
+from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.topics import ALL_UP, down
 
@@ -157,6 +157,7 @@ class Intake:
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._on_disconnect(reason)
         # paho calls this while it handles the error, and does not pass it on
         client.on_connect_fail = lambda _c, _u: self._on_connect_fail(sys.exc_info()[1])
+        tell_refusals(client, self._on_connect_fail)
         client.on_message = lambda _c, _u, message: self._on_message(loop, message)
         client.connect_async(self._broker.host, self._broker.port, keepalive=30)
         client.loop_start()
@@ -181,9 +182,11 @@ class Intake:
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
         self.connected = True
 
-    def _on_disconnect(self, reason: object) -> None:
+    def _on_disconnect(self, reason: Any) -> None:
         if self.connected:
             log.warning("broker: connection lost (%s)", reason)
+        elif reason.is_failure:
+            self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {HUNG_UP}")
         self.connected = False
 
     def _on_connect_fail(self, error: BaseException | None) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from edge_agent.contract.broker import TlsFileError, tls_context, why_unreachable
+from edge_agent.contract.broker import HUNG_UP, TlsFileError, load_own, tell_refusals, tls_context, why_unreachable
 from edge_agent.contract.topics import down, up
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
@@ -44,6 +45,8 @@ class Link:
         Raises ConfigError where a file of `broker.tls` cannot be used.
         """
         self.connected = False
+        self._said_why = False
+        """Whether the end of this attempt was explained already."""
         self._device = device
         self._broker = broker
         self._place = f"{broker.host}:{broker.port}"
@@ -54,11 +57,13 @@ class Link:
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=device, clean_session=True)
         if password is not None:
             self._client.username_pw_set(device, password)
+        self._tls: ssl.SSLContext | None = None
         if broker.tls is not None:
             try:
-                self._client.tls_set_context(tls_context(broker.tls))
+                self._tls = tls_context(broker.tls)
             except TlsFileError as error:
                 raise ConfigError(str(error)) from error
+            self._client.tls_set_context(self._tls)
         self._client.will_set(up(device, "status"), status(False), qos=1, retain=True)
         self._client.reconnect_delay_set(*RECONNECT_S)
 
@@ -74,6 +79,7 @@ class Link:
         client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
         # paho calls this while it handles the error, and does not pass it on
         client.on_connect_fail = lambda _c, _u: soon(self._on_connect_fail, sys.exc_info()[1])
+        tell_refusals(client, lambda error: soon(self._on_connect_fail, error))
         for topic, take in self._hears.items():
             client.message_callback_add(
                 topic, partial(lambda take, _c, _u, sent: soon(take, bytes(sent.payload)), take)
@@ -100,6 +106,7 @@ class Link:
         if reason.is_failure:
             cure = "is the password the last that `collector enrol` gave to this box?"
             self._health.fault(LOGIN, f"the broker at {self._place} refused us: {reason}; {cure}")
+            self._said_why = True
             return
         self._health.clear(LOGIN)
         log.info("broker: connected to %s", self._place)
@@ -108,11 +115,24 @@ class Link:
         self.connected = True
         self._connected_now()
 
-    def _on_disconnect(self, reason: object) -> None:
-        if self.connected:  # else the reason was said when we were refused
+    def _on_disconnect(self, reason: Any) -> None:
+        if self.connected:
             self._health.fault(PART, f"the connection to {self._place} was lost ({reason}); events are kept here")
-        self.connected = False
+        elif reason.is_failure and not self._said_why:
+            self._health.fault(PART, f"cannot connect to {self._place}: {HUNG_UP}; events are kept here")
+        self.connected = self._said_why = False
+        self._renew()
+
+    def _renew(self) -> None:
+        """Show what stands on the disk at the next attempt: a certificate that was replaced needs no restart."""
+        if self._tls is not None and self._broker.tls is not None:
+            try:
+                load_own(self._tls, self._broker.tls)
+            except TlsFileError as error:
+                log.warning("broker: %s", error)
 
     def _on_connect_fail(self, error: BaseException | None) -> None:
         self.connected = False
+        self._said_why = True
+        self._renew()
         self._health.fault(PART, f"cannot connect to {self._place}: {why_unreachable(error)}; events are kept here")
