@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 from pathlib import Path
 
-from collector import app, client, tap
-from collector.credentials import ACCESS_LIST, enrol
+from collector import app, certificate_commands, client, tap
+from collector.credentials import access_list, enrol
 from collector.errors import Failure
 from collector.provisioning import commands as provisioning
 from collector.regulator import commands as regulator_commands
@@ -20,7 +19,8 @@ from collector.standards import commands as standards_commands
 from collector.standards.table import read_limits, zone_mistakes
 from collector.state import fleet, password_file
 from collector.stores import StoreError, copy_command
-from edge_agent.contract.device import COLLECTOR
+from edge_agent.contract import logs
+from edge_agent.contract.device import COLLECTOR, is_collector
 from edge_agent.contract.fleet import read_fleet
 from edge_agent.contract.strict import meant
 
@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     run = commands.add_parser("run", help="run the collector")
     run.add_argument("settings", type=Path, help="the collector's settings, such as firmware_configs/collector.yaml")
+    logs.add_argument(run)
     run.set_defaults(run=_run)
 
     check = commands.add_parser("check", help="name every mistake in the settings, then in the fleet's files")
@@ -47,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     enrolment.set_defaults(run=_enrol)
 
     access = commands.add_parser("access-list", help="print Mosquitto's access list")
-    access.set_defaults(run=lambda _options: print(ACCESS_LIST, end="") or 0)
+    access.add_argument("name", nargs="*", default=[COLLECTOR], help="collectors (default: collector)")
+    access.set_defaults(run=_access_list)
 
     tapping = commands.add_parser("tap", help="show what boxes send, as JSON lines")
     tap.add_tap_arguments(tapping)
@@ -57,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     tap.add_decode_arguments(decode)
     decode.set_defaults(run=tap.run_decode)
 
+    certificate_commands.add_commands(commands)
     client.add_commands(commands)
     regulator_commands.add_commands(commands)
     reports.add_commands(commands)
@@ -83,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logs.begin(options.log)
     asyncio.run(app.run(load(options.settings)))
     return 0
 
@@ -99,6 +102,14 @@ def _check(options: argparse.Namespace) -> int:
     if mistakes:
         raise SettingsError(listed(mistakes))
     print("no mistakes")
+    return 0
+
+
+def _access_list(options: argparse.Namespace) -> int:
+    for name in options.name:
+        if not is_collector(name):
+            raise Failure(f"{name} may be a box's name\n  call a collector {COLLECTOR} or {COLLECTOR}-2, {COLLECTOR}-3 ...")
+    print(access_list(options.name), end="")
     return 0
 
 

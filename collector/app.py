@@ -7,8 +7,8 @@ import logging
 import signal
 import ssl
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -42,8 +42,12 @@ from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
 from collector.web.context import Context
+from edge_agent.contract.pulse import Pulse, Stuck, WatchedThread
 
 log = logging.getLogger(__name__)
+
+WORK_S = 600.0
+"""A batch, a round of means or limits takes no longer, with all the time that a store may take to answer."""
 
 
 async def run(settings: Settings) -> None:
@@ -74,6 +78,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
+    pulse = Pulse()
     steps = {"averages": HOUR, "limits": HOUR}
     if settings.regulator is not None:
         steps[CONSUMER] = settings.regulator.cycle_ms
@@ -93,7 +98,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         counters=counters,
     )
     broker, password = await _broker(settings, stack)
-    thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="sinks"))
+    thread = stack.enter_context(WatchedThread(pulse, "sinks", WORK_S))
     intake = Intake(
         broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
     )
@@ -137,7 +142,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         touched=touched,
         store=store,
         exceedances=exceedances,
-        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="limits")),
+        thread=stack.enter_context(WatchedThread(pulse, "limits", WORK_S)),
         show=live.limits,
     )
     averager = Averager(
@@ -147,18 +152,22 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         settle_ms=settings.averages.settle_s * 1000,
         literal_nowcast=literal,
         writing=thread,
-        thread=stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="averages")),
+        thread=stack.enter_context(WatchedThread(pulse, "averages", WORK_S)),
         written=watch.written,
     )
     retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
     await _serve(context, settings.web, stack)
-    async with asyncio.TaskGroup() as tasks:
+    async with pulse.watched(partial(_count_stuck, counters)), asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
         tasks.create_task(retention.run(now_ms), name="retention")
         if regulator is not None:
             tasks.create_task(regulator.run(), name="regulator")
         tasks.create_task(averager.run(now_ms), name="averages")
         tasks.create_task(watch.run(now_ms), name="limits")
+
+
+def _count_stuck(counters: Counter[str], stuck: list[Stuck]) -> None:
+    counters["stuck_tasks"] = len(stuck)
 
 
 async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSettings, str | None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from edge_agent import __version__, calibration_commands, config_commands, outbox_commands, sensor_commands
 from edge_agent.camera import read_plates
 from edge_agent.config import load
+from edge_agent.contract import logs
 from edge_agent.errors import EXIT_CONFIG, EXIT_INTERRUPTED, ConfigError, ModelError
 
 
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="run the agent of one box")
     run.add_argument("file", type=Path, metavar="FILE", help="the box's file, such as devices/air-01.yaml")
     config_commands.add_set_argument(run)
+    logs.add_argument(run)
     run.set_defaults(run=_run)
 
     check = commands.add_parser("check", help="name every mistake in device files")
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
+    logs.begin(options.log)
     from edge_agent import agent
 
     asyncio.run(agent.run(load(options.file, options.sets)))

@@ -7,6 +7,7 @@ from collections import Counter
 
 from edge_agent.clock import Now, now_ms
 from edge_agent.contract.events import Fault
+from edge_agent.contract.pulse import Pulse
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ class Health:
         self._now = now
         self._faults: dict[str, Fault] = {}
         self.counters: Counter[str] = Counter()
+        self.pulse = Pulse()
+        """What the box's parts are at, with the time that they may take."""
 
     @property
     def faults(self) -> tuple[Fault, ...]:

@@ -29,6 +29,8 @@ from edge_agent.settings import BrokerSettings, UplinkSettings
 
 FORGET_S = 1.0
 """Confirmed events are deleted together this often: each deletion is a write to the flash."""
+WORK_S = 120.0
+"""One round of receipts and packs takes no longer, save on a disk that hangs."""
 SILENT_AFTER = 3
 """A pack that was sent so often without a receipt is a fault."""
 SILENT = "it confirms nothing; does it run, and does the broker's access list let us hear it? Events are kept here"
@@ -116,9 +118,10 @@ class Uplink:
         with self._link:
             while True:
                 try:
-                    await self._take_receipts()
-                    if self._link.connected:
-                        await self._send()
+                    with self._health.pulse.work("uplink", WORK_S):
+                        await self._take_receipts()
+                        if self._link.connected:
+                            await self._send()
                 except sqlite3.OperationalError as error:
                     # the disk is full: what could not be deleted is sent and confirmed again
                     self._health.fault("outbox", f"the outbox cannot be changed ({error}); free some disk space")
