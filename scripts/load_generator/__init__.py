@@ -1,0 +1,1 @@
+"""Thousands of boxes in one process on real MQTT connections, and what became of what they sent: `scripts/load`."""
