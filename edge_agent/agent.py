@@ -42,8 +42,8 @@ def sources_of(
         from edge_agent.station import poll
 
         calibrations = _calibrations(config, health)
-        job = partial(poll.run, config.station, emit_of("station"), health, calibrating=calibrations.covers)
-        yield "station", job
+        covers, emit = calibrations.covers, emit_of("station")
+        yield "station", partial(poll.run, config.station, emit, health, calibrating=covers, state=state)
     if config.camera is not None:
         from edge_agent.camera import watch
 

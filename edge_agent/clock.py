@@ -18,11 +18,38 @@ SANE_SINCE = 1_767_225_600_000
 """2026-01-01 UTC: a box whose clock shows less has not learnt the time yet (no battery, no network)."""
 
 
-def now_ms() -> int:
-    """Milliseconds since 1970 in UTC, from the system's clock."""
-    return time.time_ns() // 1_000_000
+def steady_ms() -> int:
+    """Milliseconds since the machine started; nobody sets this clock, and it goes on while the machine sleeps."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def is_sane(ms: int) -> bool:
     """Tell whether a time can be right: the clock has been set since the box booted, and not to what nobody takes."""
     return SANE_SINCE <= ms <= MAX_TIME
+
+
+class Clock:
+    """The system's clock in milliseconds since 1970 UTC, as long as it can be right.
+
+    Where it was right and then shows a time that cannot be (somebody set it to 1970, a battery failed), the time goes
+    on from where it was right, so that events keep a stamp that can be stored.
+    """
+
+    def __init__(self, system: Now = lambda: time.time_ns() // 1_000_000, steady: Now = steady_ms) -> None:
+        self.system = system
+        """May be replaced by who plays a clock that is set."""
+        self._steady = steady
+        self._ahead: int | None = None
+        """The system's clock less the steady one, when it was right last."""
+
+    def __call__(self) -> int:
+        shown = self.system()
+        if is_sane(shown):
+            self._ahead = shown - self._steady()
+        elif self._ahead is not None:
+            return self._ahead + self._steady()
+        return shown
+
+
+now_ms = Clock()
+"""Milliseconds since 1970 in UTC: one clock for all parts of an agent."""

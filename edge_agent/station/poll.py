@@ -2,7 +2,8 @@
 
 Polls fall on whole multiples of `every_s` since 1970 UTC, and an event carries the time at which its poll was due, not
 the millisecond at which the answer came: so the stations of the island measure at the same moments, and a steady pace
-costs one byte a sample in a pack. A poll that could not begin before the next one was due is left out and counted.
+costs one byte a sample in a pack. A poll that could not begin before the next one was due is left out and counted. No
+time is given twice, also where the clock is set back (`stamps.py`).
 
 A sensor that gives no value at a due poll makes an event all the same, with no value and status FAULT: absence is data.
 """
@@ -15,8 +16,9 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from pathlib import Path
 
-from edge_agent.clock import Now, now_ms
+from edge_agent.clock import Now, now_ms, steady_ms
 from edge_agent.contract.events import Event, Reading, Readings, Status
 from edge_agent.contract.quantities import BY_NAME
 from edge_agent.errors import FrameError, LineError, Silence
@@ -25,6 +27,7 @@ from edge_agent.station.conversation import Answer, Value
 from edge_agent.station.port import Port
 from edge_agent.station.sensor import Sensor
 from edge_agent.station.settings import StationSettings, stored_as
+from edge_agent.station.stamps import Given, Stamps
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,10 @@ MAX_SLEEP_MS = 10_000
 """The clock is looked at this often, since it may be set while we wait."""
 MAX_TICKS = 2**53
 """No value is larger on the wire."""
+POLL_S = 600.0
+"""Turns and time limits included, a poll takes no longer beyond the warm-up."""
+SLIP_MS = 1000
+"""A clock that is put right by so little back makes no poll a second time; the next one waits that much longer."""
 BAD_IN_A_ROW = 3
 """One damaged answer is counted; so many, one after the other, are a fault."""
 
@@ -43,19 +50,23 @@ async def run(
     emit: Emit,
     health: Health,
     now: Now = now_ms,
+    *,
     calibrating: Callable[[str, int], bool] = lambda _sensor, _now: False,
+    state: Path | None = None,
 ) -> None:
     """Poll every sensor of the station for ever; returns only by cancellation.
 
-    `calibrating` tells whether a technician works at a sensor at a time.
+    `calibrating` tells whether a technician works at a sensor at a time; `state` is the box's folder.
     """
+    given = Given(state / "polls" if state is not None else None, health)
     async with AsyncExitStack() as ports, asyncio.TaskGroup() as tasks:
+        ports.callback(given.close)
         for line in settings.lines:
             port = await ports.enter_async_context(Port(settings.lines[line], noise=partial(_noise, health, line)))
             wired = [name for name, sensor in settings.sensors.items() if sensor.line == line]
             for place, name in enumerate(wired):
                 polled = Polled(name, settings.sensors[name], now(), place)
-                asking = _Asking(polled, port, health, now, calibrating)
+                asking = _Asking(polled, port, health, now, calibrating=calibrating, stamps=Stamps(given))
                 tasks.create_task(asking.poll(emit), name=f"sensor {name}")
 
 
@@ -76,6 +87,7 @@ class Polled:
         self.due = self._next(now)
         self.bad_in_a_row = 0
         self.answers_since: int | None = None
+        """On the steady clock."""
 
     @property
     def begins(self) -> int:
@@ -87,7 +99,7 @@ class Polled:
 
     def clock_looked_at(self, now: int) -> None:
         """Begin anew where the clock was set back."""
-        if self.begins - now > self.every:
+        if self.begins - now > self.every + SLIP_MS:
             self.due = self._next(now)
 
     def begin(self, now: int) -> tuple[int, int]:
@@ -102,10 +114,17 @@ class _Asking:
     """Asks one sensor whenever it is due. The port gives sensors of one line their turns."""
 
     def __init__(
-        self, polled: Polled, port: Port, health: Health, now: Now, calibrating: Callable[[str, int], bool]
+        self,
+        polled: Polled,
+        port: Port,
+        health: Health,
+        now: Now,
+        *,
+        calibrating: Callable[[str, int], bool],
+        stamps: Stamps,
     ) -> None:
         self._polled, self._port, self._health, self._now = polled, port, health, now
-        self._calibrating = calibrating
+        self._calibrating, self._stamps = calibrating, stamps
 
     async def poll(self, emit: Emit) -> None:
         polled = self._polled
@@ -122,7 +141,7 @@ class _Asking:
             answer = await self._ask()
             if answer and (calibrating or self._calibrating(polled.name, self._now())):
                 answer = _calibrated(answer)
-            await emit(Readings(at=at, readings=_readings(polled.sensor, answer)))
+            await emit(Readings(at=self._stamps.give(at), readings=_readings(polled.sensor, answer)))
 
     async def _ask(self) -> Answer | None:
         """Ask the sensor; None where it gave nothing, for which the reason is then in health."""
@@ -132,7 +151,8 @@ class _Asking:
         trouble = ""
         answer = None
         try:
-            answer = await self._port.converse(sensor.poll(self._port.kind), sensor.timeout_s)
+            with health.pulse.work(f"sensor {name}", sensor.warm_up_s + POLL_S):
+                answer = await self._port.converse(sensor.poll(self._port.kind), sensor.timeout_s)
         except LineError as error:
             polled.answers_since = None
             if not isinstance(error, Silence):
@@ -158,8 +178,8 @@ class _Asking:
 
     def _warmed_up(self, answer: Answer) -> Answer:
         """Leave values out that the sensor gives too soon after it began to answer."""
-        polled, now = self._polled, self._now()
-        if polled.answers_since is None or polled.answers_since > now:
+        polled, now = self._polled, steady_ms()
+        if polled.answers_since is None:
             polled.answers_since = now
         if polled.sensor.waits or now - polled.answers_since >= polled.sensor.warm_up_s * 1000:
             return answer
