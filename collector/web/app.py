@@ -10,6 +10,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from collector.live import LAST_ALERTS, LatestReading
+from collector.notices import Told, notices
 from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
 from collector.web import calibration, measurements, officers, page, police, regulator, reports
@@ -32,6 +33,7 @@ ROUTES = (
     Route(method="GET", path="/live", handler=page.live),
     Route(method="GET", path="/metrics", handler=measurements.metrics, right="metrics"),
     Route(method="GET", path="/api/v1/devices", handler=measurements.devices, right="devices"),
+    Route(method="GET", path="/api/v1/notices", handler=measurements.notices, right="devices"),
     Route(method="GET", path="/api/v1/readings", handler=measurements.readings, right="readings"),
     Route(method="GET", path="/api/v1/averages", handler=reports.averages, right="readings"),
     Route(method="GET", path="/api/v1/aqi", handler=reports.aqi, right="readings"),
@@ -103,6 +105,8 @@ async def _remember(context: Context) -> None:
 
 
 async def _sweep(context: Context) -> None:
+    told = Told()
     while True:
         context.live.sweep()
+        told.tell(notices(context.live.devices()))
         await asyncio.sleep(SWEEP_S)

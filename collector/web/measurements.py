@@ -7,6 +7,7 @@ from collections import Counter
 
 from aiohttp import web
 
+from collector.notices import notices as silent
 from collector.stores import Series
 from collector.web import regulator, tables
 from collector.web.access import Role
@@ -36,6 +37,13 @@ async def devices(request: web.Request) -> web.Response:
     """Every box that concerns the role, with its state and lateness."""
     context, role = request.app[CONTEXT], who(request).role
     return json([tables.device(state) for state in context.live.devices() if concerns(role, state.box)])
+
+
+async def notices(request: web.Request) -> web.Response:
+    """Which boxes say nothing; many of one site are one notice, and many sites too."""
+    context, role = request.app[CONTEXT], who(request).role
+    found = silent(state for state in context.live.devices() if concerns(role, state.box))
+    return json([tables.notice(notice) for notice in found])
 
 
 async def ledger(request: web.Request) -> web.Response:

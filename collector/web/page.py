@@ -15,7 +15,8 @@ from aiohttp import web
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
-from collector.live import State, StationState
+from collector.live import DeviceState, StationState
+from collector.notices import notices
 from collector.subscription import Change, Topic
 from collector.web import wording
 from collector.web.access import SESSION_MS, Who
@@ -49,15 +50,15 @@ class View:
     def __init__(self, context: Context, who: Who) -> None:
         self._context = context
         self._who = who
-        self._states: dict[str, State] = {}
+        self._states: dict[str, DeviceState] = {}
 
     def section(self, topic: Topic) -> str:
         """The whole content of a section."""
         live, now = self._context.live, self._context.now()
         if topic == "devices":
             states = [state for state in live.devices() if concerns(self._who.role, state.box)]
-            self._states = {state.box.device: state.state for state in states}
-            return self._render("devices.html", devices=states, counts=Counter(self._states.values()), now=now)
+            self._states = {state.box.device: state for state in states}
+            return self._render("devices.html", devices=states, now=now, **self._counted())
         if topic == "readings":
             return self._render("readings.html", stations=live.stations(), now=now)
         if topic == "limits":
@@ -86,11 +87,15 @@ class View:
             return [{"section": "readings", "id": f"readings-{name}", "html": html}]
         html = self._render("device.html", device=item, now=now)
         fragments = [{"section": "devices", "id": f"device-{name}", "html": html}]
-        if self._states.get(name) != item.state:
-            self._states[name] = item.state
-            counts = self._render("counts.html", counts=Counter(self._states.values()))
+        known, self._states[name] = self._states.get(name), item
+        if known is None or known.state != item.state:
+            counts = self._render("counts.html", now=now, **self._counted())
             fragments.append({"section": "devices", "id": "counts", "html": counts})
         return fragments
+
+    def _counted(self) -> dict[str, Any]:
+        states = self._states.values()
+        return {"counts": Counter(state.state for state in states), "notices": notices(states)}
 
     @staticmethod
     def _render(template: str, **values: Any) -> str:

@@ -13,6 +13,7 @@ from collector.alerts.desk import Alert, Doubt
 from collector.alerts.sightings import Sighting
 from collector.alerts.watchlist import Entry
 from collector.live import DeviceState
+from collector.notices import Notice
 from collector.web.query import iso
 
 
@@ -37,6 +38,11 @@ def device(state: DeviceState) -> dict[str, Any]:
             for each in state.calibrating
         ],
     }
+
+
+def notice(found: Notice) -> dict[str, Any]:
+    """Boxes that say nothing, as the API shows them."""
+    return {"place": found.place, "name": found.name, "boxes": found.boxes, "of": found.of, "since": iso(found.since)}
 
 
 def plate(seen: Sighting, doubts: Sequence[Doubt]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collector.alerts.desk import Alert
 from collector.alerts.match import normal
 from collector.live import DeviceState, LatestReading
 from collector.local_time import LOCAL
+from collector.notices import Notice
 from collector.standards.table import Limit
 from edge_agent.contract.quantities import BY_NAME
 
@@ -144,3 +145,19 @@ def marked(alert: Alert) -> list[tuple[str, str | None]]:
 def repaired(text: str, raw: str) -> bool:
     """Whether the text is not what the reader saw."""
     return normal(text) != normal(raw)
+
+
+def notice(found: Notice) -> Words:
+    """What a notice about a site or about all of them says."""
+    silent = f"{len(found.boxes)}/{found.of}"
+    if found.place == "centre":
+        return Words(
+            "!",
+            f"{silent} thiết bị ở khắp nơi im lặng: kiểm tra máy chủ MQTT và mạng trung tâm",
+            f"{silent} boxes everywhere say nothing: is the broker up, and the centre's network?",
+        )
+    return Words(
+        "!",
+        f"{found.name}: {silent} thiết bị im lặng; kiểm tra nguồn điện và đường truyền của điểm này",
+        f"{silent} boxes of this site say nothing: are its power and link up?",
+    )
