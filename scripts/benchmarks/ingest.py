@@ -1,0 +1,159 @@
+"""What one core of a collector takes in: from Mosquitto over quality, a real store and the ledger to the receipt."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from collector.credentials import enrol
+from edge_agent.clock import now_ms
+from scripts.benchmarks._boxes import USER, Plan, Told
+from scripts.benchmarks.figure import Figure, Line
+from scripts.load_generator.centre import Centre
+from scripts.load_generator.fleet import PASSWORDS, make_fleet
+
+STORES = {"victoria-metrics": "VictoriaMetrics", "influxdb": "InfluxDB 1.6.7"}
+BOXES = 10_000
+READINGS = 360
+"""In a full pack: 60 samples of six quantities."""
+RETURNING, PACKS, WINDOW = 400, 40, 4
+"""Boxes with a backlog, full packs that each has, and the half of a box's window that the backlog gets."""
+LIVE = 1500
+"""Boxes that send a sample each and wait for its receipt; fewer than the collector's queue holds."""
+HALF_LOAD = 1500.0
+"""Packs a second: half of what is to be reached."""
+SECONDS = 12.0
+LOOK_S = 0.2
+HOUR = 3_600_000
+ROOT = Path(__file__).parents[2]
+
+
+class Cost(msgspec.Struct, frozen=True, kw_only=True):
+    """What was sent, and what it cost the collector meanwhile."""
+
+    told: Told
+    cpu_s: float
+    """Of the processor."""
+    memory_mb: float
+    """At most."""
+
+
+def measure() -> Figure:
+    """Measure with each store, the last figures with one of them only."""
+    lines: list[Line] = []
+    for store, name in STORES.items():
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, _collector(Path(folder), store) as collector:
+            lines += _throughput(name, collector)
+            if store == "victoria-metrics":
+                lines += _at_ease(collector)
+    return Figure(
+        title="Ingest: Mosquitto, collector on one core, store, ledger, receipt",
+        lines=lines,
+        note=f"A fleet of {BOXES:,} boxes, played over one connection by a process off the collector's core; the "
+        "default tests of quality.",
+    )
+
+
+def _throughput(store: str, collector: Collector) -> Sequence[Line]:
+    full = collector.play(RETURNING, samples=60, packs=PACKS, window=WINDOW, seconds=SECONDS)
+    live = collector.play(LIVE, samples=1, packs=60, window=1, seconds=SECONDS)
+    rate, singles = full.told.packs_per_s * READINGS, live.told.packs_per_s
+    return (
+        Line(name=f"{store}: packs of 60 samples of six", value=rate, unit="readings/s", at_least=300_000),
+        Line(
+            name="  for each second of the processor", value=full.told.receipts * READINGS / full.cpu_s, unit="readings"
+        ),
+        Line(name=f"{store}: packs of one sample of six", value=singles, unit="packs/s", at_least=3000),
+        Line(name="  for each second of the processor", value=live.told.receipts / live.cpu_s, unit="packs"),
+        Line(name="  memory", value=max(full.memory_mb, live.memory_mb), unit="MB", at_most=300),
+    )
+
+
+def _at_ease(collector: Collector) -> Sequence[Line]:
+    half = collector.play(LIVE, samples=1, packs=60, packs_per_s=HALF_LOAD, seconds=SECONDS)
+    island = collector.play(BOXES, samples=1, packs=1, packs_per_s=BOXES / 60, seconds=2 * SECONDS)
+    return (
+        Line(name="at half load: publish to receipt, median", value=1000 * half.told.median_s, unit="ms"),
+        Line(name="  99 % within", value=1000 * half.told.p99_s, unit="ms", at_most=1000),
+        Line(
+            name=f"{BOXES:,} boxes, a pack a minute each",
+            value=100 * island.cpu_s / (2 * SECONDS),
+            unit="% of a core",
+            at_most=20,
+        ),
+        Line(name="  99 % of the receipts within", value=1000 * island.told.p99_s, unit="ms", at_most=1000),
+        Line(name="  memory", value=island.memory_mb, unit="MB", at_most=300),
+    )
+
+
+@contextmanager
+def _collector(folder: Path, store: str) -> Iterator[Collector]:
+    devices = list(make_fleet(folder / "fleet", BOXES, {"air": 1}))
+    centre = Centre(folder, folder / "fleet", store)
+    password = enrol(folder / "fleet" / PASSWORDS, USER)
+    with (folder / "access").open("a") as access:
+        access.write(f"\nuser {USER}\ntopic write v1/up/#\ntopic read v1/down/#\n")
+    with centre:
+        yield Collector(centre, devices, password)
+
+
+class Collector:
+    """A collector on a core of its own: everything else keeps off it."""
+
+    def __init__(self, centre: Centre, devices: Sequence[str], password: str) -> None:
+        self._process = psutil.Process(centre.processes["collector"].pid)
+        self._port, self._devices, self._password = centre.mqtt_port, devices, password
+        self._played = 0
+        cores = os.sched_getaffinity(0)
+        own = {max(cores)}
+        self._others = cores - own or cores
+        for name, child in centre.processes.items():
+            for thread in psutil.Process(child.pid).threads():
+                os.sched_setaffinity(thread.id, own if name == "collector" else self._others)
+
+    def play(
+        self, boxes: int, *, samples: int, packs: int, seconds: float, window: int = 1, packs_per_s: float = 0
+    ) -> Cost:
+        """Let so many boxes send, each from a new outbox; see Plan."""
+        self._played += 1
+        # hours that have not ended, so that no averages are made meanwhile
+        plan = Plan(
+            port=self._port,
+            password=self._password,
+            devices=self._devices[:boxes],
+            outbox=self._played,
+            start=now_ms() // HOUR * HOUR + HOUR,
+            samples=samples,
+            packs=packs,
+            seconds=seconds,
+            window=window,
+            packs_per_s=packs_per_s,
+        )
+        memory = 0.0
+        command = [sys.executable, "-m", "scripts.benchmarks._boxes"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as played:
+            assert played.stdin is not None and played.stdout is not None
+            os.sched_setaffinity(played.pid, self._others)
+            played.stdin.write(msgspec.json.encode(plan))
+            played.stdin.close()
+            played.stdout.readline()  # all is prepared
+            before = self._spent_s()
+            while played.poll() is None:
+                memory = max(memory, self._process.memory_info().rss / 1e6)
+                time.sleep(LOOK_S)
+            spent = self._spent_s() - before
+            told = msgspec.json.decode(played.stdout.read(), type=Told)
+        return Cost(told=told, cpu_s=spent, memory_mb=memory)
+
+    def _spent_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
