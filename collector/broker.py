@@ -1,6 +1,6 @@
 """The embedded broker (amqtt) for one machine: who may connect, and what each may write and read.
 
-In production Mosquitto does the same with the same password file and `credentials.ACCESS_LIST`.
+In production Mosquitto does the same with the same password file and `credentials.access_list`.
 """
 
 from __future__ import annotations

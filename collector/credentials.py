@@ -14,17 +14,25 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from edge_agent.contract.device import COLLECTOR
+
 ITERATIONS = 101
-ACCESS_LIST = """\
-# A box writes only its own up topics and reads only its own down topics; the collector does the opposite for all.
+_OF_BOXES = """\
+# A box writes only its own up topics and reads only its own down topics; a collector does the opposite for all.
+# %u is the user's name: that of the password or, with use_identity_as_username, that of the certificate.
 pattern write v1/up/%u/#
 pattern read v1/down/%u/#
-
-user collector
+"""
+_OF_A_COLLECTOR = """
+user {}
 topic read v1/up/#
 topic write v1/down/#
 """
-"""Mosquitto's `acl_file`."""
+
+
+def access_list(collectors: Iterable[str] = (COLLECTOR,)) -> str:
+    """Mosquitto's `acl_file`."""
+    return _OF_BOXES + "".join(_OF_A_COLLECTOR.format(name) for name in collectors)
 
 
 def enrol(file: Path, name: str) -> str:

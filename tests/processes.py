@@ -15,7 +15,7 @@ from typing import Self
 from ports import free_port
 from sqlalchemy import create_engine, text
 
-from collector.credentials import ACCESS_LIST, enrol
+from collector.credentials import access_list, enrol
 
 FLEET = Path(__file__).parent.parent / "firmware_configs"
 
@@ -88,7 +88,7 @@ class Centre:
         if broker == "mosquitto":
             secret = folder / "collector.secret"
             secret.write_text(enrol(self.passwords, "collector"))
-            (folder / "access").write_text(ACCESS_LIST)
+            (folder / "access").write_text(access_list())
             conf = folder / "mosquitto.conf"
             conf.write_text(
                 f"listener {self.mqtt_port} 127.0.0.1\nuser root\nallow_anonymous false\n"

@@ -20,7 +20,12 @@ Name = Annotated[
 
 
 COLLECTOR = "collector"
-"""User name of the collector at the broker; no box may be called so."""
+"""User name of the collector at the broker, or its beginning where there are several; no box may be called so."""
+
+
+def is_collector(name: str) -> bool:
+    """Tell whether a user name at the broker is a collector's: `collector`, `collector-2` ..."""
+    return name == COLLECTOR or name.startswith(f"{COLLECTOR}-")
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

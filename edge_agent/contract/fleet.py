@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edge_agent.contract.device import COLLECTOR, Box, Medium, Name, Position
+from edge_agent.contract.device import Box, Medium, Name, Position, is_collector
 from edge_agent.contract.legal import Licence
 from edge_agent.contract.nodes import Mapping, Mark, Mistake, Scalar, locate, merge, render
 from edge_agent.contract.strict import build, meant
@@ -59,7 +59,7 @@ def merged(path: Path, settings: Iterable[str] = ()) -> Merged:
         if node is not None and over is not None:
             # `--set` has no place in the file, so the mapping keeps its own
             node = Mapping(node.at, merge(node, over).entries)
-    if node is not None and _text(node, "device") == COLLECTOR:
+    if node is not None and is_collector(_text(node, "device") or ""):
         message = "is the collector's own name at the broker: a box of that name could read and write everything"
         mistakes.append(Mistake.at(locate(node, ("device",)), "device", message, "give the box another name"))
     return Merged(node=node, mistakes=mistakes, whole=whole)
