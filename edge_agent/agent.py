@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from edge_agent import heartbeat
+from edge_agent import certificate, heartbeat
 from edge_agent.calibration import Calibrations
 from edge_agent.clock import Now, is_sane, now_ms
 from edge_agent.commands import Commands
@@ -79,6 +79,7 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
     state = Path(config.state)
     health = Health()
     password = _password(config)
+    certificate.check_name(config.device, config.broker)
     outbox = await _open_outbox(config, state, health)
     waiting = await outbox.waiting()
     log.info("%s: runs; %d events wait in %s", config.device, waiting.events, state)
@@ -102,6 +103,8 @@ async def _run(config: DeviceConfig, sources: Sources) -> None:
             tasks.create_task(uplink.run(), name="uplink")
             tasks.create_task(commands.run(uplink.answer), name="commands")
             await sane_clock(health)
+            if config.broker.tls is not None and config.broker.tls.certificate is not None:
+                tasks.create_task(certificate.watch(config.broker.tls.certificate, health), name="certificate")
             emit, every_s = emit_of("heartbeat"), config.health.every_s
             beat = heartbeat.run(
                 every_s=every_s,
