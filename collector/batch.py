@@ -102,6 +102,7 @@ class Sinks:
     def sort(self, messages: Sequence[Message]) -> Sorted:
         """Decode; what cannot be decoded is quarantined and the rest goes on."""
         result = Sorted(new=[], known=[], statuses=[])
+        fresh: list[Arrival] = []
         refused: list[Refused] = []
         seen: set[tuple[str, int, tuple[int, ...]]] = set()
         for message in messages:
@@ -114,7 +115,11 @@ class Sinks:
                 )
         if refused:
             self._quarantine.put(refused)
-        return result
+        known = self._ledger.known([(a.box.device, a.pack.outbox, a.pack.runs) for a in result.new])
+        for arrival, again in zip(result.new, known, strict=True):
+            (result.known if again else fresh).append(arrival)
+        self._counters["packs_again_total"] += len(result.known)
+        return msgspec.structs.replace(result, new=fresh)
 
     def _sort_one(self, message: Message, result: Sorted, seen: set[tuple[str, int, tuple[int, ...]]]) -> None:
         topic = Topic.parse(message.topic)
@@ -138,9 +143,6 @@ class Sinks:
         arrival = Arrival(box=box, pack=pack, message=message)
         if key in seen:
             self._counters["packs_again_total"] += 1
-        elif self._ledger.knows(*key):
-            self._counters["packs_again_total"] += 1
-            result.known.append(arrival)
         else:
             result.new.append(arrival)
         seen.add(key)

@@ -1,33 +1,20 @@
 """What is stored, what will never come and what is missing, per outbox of every box.
 
 Numbers of an outbox rise by one, so a hole below the highest known number is an event that is still under way, or lost.
-Runs are kept as first-last rows that merge as they fill; the whole of it fits in memory and every change is committed
-before a receipt goes out.
+Runs are kept as first-last rows that merge as they fill. The truth is in the database alone: several collectors may
+enter at once, whoever enters holds a lock on the outboxes concerned, and every change is committed before a receipt
+goes out.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from threading import Lock
 
 import msgspec
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Integer,
-    String,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    select,
-)
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select, text
 
-from collector.database import METADATA
+from collector.database import METADATA, Id, plain, rows, with_rows
 from edge_agent.contract.events import Lost
 from edge_agent.contract.runs import ranges
 
@@ -38,17 +25,25 @@ RUNS = Table(
     Column("outbox", BigInteger, primary_key=True),
     Column("first", BigInteger, primary_key=True),
     Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 LOST = Table(
     "ledger_lost",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("device", String(32), nullable=False),
     Column("outbox", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("reason", String(200), nullable=False),
+)
+Index("ledger_lost_of", LOST.c.device, LOST.c.outbox)
+
+_TOTALS = text(
+    "SELECT coalesce(sum(highest), 0), coalesce(sum(known), 0), "
+    "(SELECT coalesce(sum(last - first + 1), 0) FROM ledger_lost) FROM "
+    "(SELECT max(last) AS highest, sum(last - first + 1) AS known FROM ledger_runs GROUP BY device, outbox) AS o"
 )
 
 Key = tuple[str, int]
@@ -127,87 +122,154 @@ class Spans:
 
 
 class Ledger:
-    """The ledger in memory and in the database; one thread enters, others may ask."""
+    """The ledger in the database; threads, and collectors, may share it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[Key, Spans] = {}
-        self._lost: dict[Key, list[LostRange]] = {}
-        self._lock = Lock()
-        with engine.connect() as db:
-            for row in db.execute(select(RUNS)):
-                self._known.setdefault((row.device, row.outbox), Spans()).add(row.first, row.last)
-            for row in db.execute(select(LOST)):
-                lost = LostRange(first=row.first, last=row.last, kind=row.kind, reason=row.reason)
-                self._lost.setdefault((row.device, row.outbox), []).append(lost)
+        self._sql = _Statements(engine.dialect.name)
 
     def knows(self, device: str, outbox: int, runs: Sequence[int]) -> bool:
         """Tell whether every number of the runs is stored or lost already."""
-        spans = self._known.get((device, outbox))
-        return spans is not None and all(spans.covers(first, last) for first, last in ranges(runs))
+        return self.known([(device, outbox, runs)])[0]
+
+    def known(self, packs: Sequence[tuple[str, int, Sequence[int]]]) -> list[bool]:
+        """Of each pack (device, outbox, runs) whether every number is stored or lost already."""
+        spans = [(i, key, outbox, *span) for i, (key, outbox, runs) in enumerate(packs) for span in ranges(runs)]
+        result = [True] * len(packs)
+        if spans:
+            with self._engine.connect() as db:
+                for (i,) in db.execute(self._sql.unknown, rows(spans)):
+                    result[i] = False
+        return result
 
     def enter(self, entries: Sequence[tuple[str, int, Sequence[int], Lost | None]]) -> None:
         """Write that runs (device, outbox, runs, why lost) are dealt with; returns after the commit.
 
         An error of the database leaves everything as it was.
         """
-        known: dict[Key, Spans] = {}
-        found: list[tuple[Key, LostRange]] = []
-        changed: dict[tuple[str, int, int], int | None] = {}
-        for device, outbox, runs, lost in entries:
-            key = (device, outbox)
-            if key not in known:
-                known[key] = Spans(self._known.get(key, ()))
-            spans = known[key]
-            for first, last in ranges(runs):
-                if lost is not None:
-                    found += ((key, _lost(*part, lost)) for part in spans.missing(first, last))
-                swallowed, (start, end) = spans.add(first, last)
-                changed |= {(device, outbox, old): None for old in swallowed}
-                changed[device, outbox, start] = end
-        rows = [{"device": key[0], "outbox": key[1], **msgspec.structs.asdict(lost)} for key, lost in found]
+        coming: dict[Key, Spans] = {}
+        for device, outbox, runs, _ in entries:
+            spans = coming.setdefault((device, outbox), Spans())
+            for span in ranges(runs):
+                spans.add(*span)
         with self._engine.begin() as db:
-            self._write(db, changed)
-            if rows:
-                db.execute(insert(LOST), rows)
-        with self._lock:
-            self._known |= known
-            for key, lost_range in found:
-                self._lost.setdefault(key, []).append(lost_range)
+            before = self._locked(db, coming)
+            after = {key: Spans(known.items()) for key, known in before.items()}
+            found: list[tuple[Key, LostRange]] = []
+            for device, outbox, runs, lost in entries:
+                known = after[device, outbox]
+                for span in ranges(runs):
+                    if lost is not None:
+                        found += (((device, outbox), _lost(*part, lost)) for part in known.missing(*span))
+                    known.add(*span)
+            self._write(db, before, after)
+            if found:
+                db.execute(insert(LOST), [_row(key, lost) for key, lost in found])
 
-    @staticmethod
-    def _write(db: Connection, changed: dict[tuple[str, int, int], int | None]) -> None:
-        keys = [{"d": device, "o": outbox, "f": first} for device, outbox, first in changed]
-        this = and_(RUNS.c.device == bindparam("d"), RUNS.c.outbox == bindparam("o"), RUNS.c.first == bindparam("f"))
-        db.execute(delete(RUNS).where(this), keys)
-        rows = [
-            {"device": device, "outbox": outbox, "first": first, "last": last}
-            for (device, outbox, first), last in changed.items()
-            if last is not None
-        ]
-        db.execute(insert(RUNS), rows)
+    def _locked(self, db: Connection, coming: dict[Key, Spans]) -> dict[Key, dict[int, int]]:
+        """Lock outboxes until the transaction ends, and read their runs (first: last) that meet what comes."""
+        if self._sql.lock is not None:  # in one order for all, lest two collectors wait for each other
+            db.execute(self._sql.lock, rows([[outbox] for outbox in sorted({outbox for _, outbox in coming})]))
+        known: dict[Key, dict[int, int]] = {key: {} for key in coming}
+        wanted = [(*key, *span) for key, spans in coming.items() for span in spans]
+        for device, outbox, first, last in db.execute(self._sql.meeting, rows(wanted)):
+            known[device, outbox][first] = last
+        return known
 
-    def summary(self) -> list[Account]:
-        """Every outbox, by device."""
-        with self._lock:
-            return [self._account(key) for key in sorted(self._known)]
+    def _write(self, db: Connection, before: dict[Key, dict[int, int]], after: dict[Key, Spans]) -> None:
+        gone, new = [], []
+        for key, spans in after.items():
+            old, now = before[key], dict(spans)
+            gone += [(*key, first) for first in old if first not in now]
+            new += [(*key, first, last) for first, last in now.items() if old.get(first) != last]
+        if gone:
+            db.execute(self._sql.delete, rows(gone))
+        if new:
+            db.execute(self._sql.upsert, rows(new))
 
-    def _account(self, key: Key) -> Account:
-        spans = self._known[key]
-        lost = tuple(self._lost.get(key, ()))
-        lost_count = Spans((entry.first, entry.last) for entry in lost).count()
-        gaps = spans.gaps()
-        return Account(
-            device=key[0],
-            outbox=key[1],
-            highest=spans.last[-1],
-            stored=spans.count() - lost_count,
-            lost=lost_count,
-            missing=sum(last - first + 1 for first, last in gaps),
-            missing_ranges=tuple(gaps[:100]),
-            lost_ranges=lost,
+    def summary(self, device: str | None = None) -> list[Account]:
+        """Every outbox, by device; or those of one device."""
+        runs, lost = select(RUNS), select(LOST).order_by(LOST.c.id)
+        if device is not None:
+            runs, lost = runs.where(RUNS.c.device == device), lost.where(LOST.c.device == device)
+        known: dict[Key, Spans] = {}
+        why: dict[Key, list[LostRange]] = {}
+        with self._engine.connect() as db:
+            for row in db.execute(runs):
+                known.setdefault((row.device, row.outbox), Spans()).add(row.first, row.last)
+            for row in db.execute(lost):
+                key = row.device, row.outbox
+                if key in known and known[key].covers(row.first, row.last):  # else it came between the two looks
+                    entry = LostRange(first=row.first, last=row.last, kind=row.kind, reason=row.reason)
+                    why.setdefault(key, []).append(entry)
+        return [_account(key, known[key], why.get(key, ())) for key in sorted(known)]
+
+    def totals(self) -> dict[str, int]:
+        """How many events are stored, lost and missing, of all boxes together."""
+        with self._engine.connect() as db:
+            highest, known, lost = db.execute(_TOTALS).one()
+        return {"stored": int(known - lost), "lost": int(lost), "missing": int(highest - known)}
+
+
+class _Statements:
+    """What the ledger asks of a database, for many rows `w` at once."""
+
+    def __init__(self, dialect: str) -> None:
+        key = {"device": "TEXT", "outbox": "BIGINT"}
+        span = {"first": "BIGINT", "last": "BIGINT"}
+        self.unknown = with_rows(
+            dialect,
+            "SELECT DISTINCT w.i FROM {rows} AS w WHERE coalesce((SELECT r.last FROM ledger_runs r WHERE "
+            "r.device = w.device AND r.outbox = w.outbox AND r.first <= w.first ORDER BY r.first DESC LIMIT 1), 0) "
+            "< w.last",
+            **{"i": "BIGINT", **key, **span},
         )
+        self.meeting = with_rows(
+            dialect,
+            "SELECT r.device, r.outbox, r.first, r.last FROM {rows} AS w JOIN ledger_runs r ON "
+            "r.device = w.device AND r.outbox = w.outbox AND r.first <= w.last + 1 AND r.first >= coalesce((SELECT "
+            "max(b.first) FROM ledger_runs b WHERE b.device = w.device AND b.outbox = w.outbox AND b.first <= w.first"
+            "), 0)",
+            **key,
+            **span,
+        )
+        self.delete = with_rows(
+            dialect,
+            "DELETE FROM ledger_runs WHERE (device, outbox, first) IN (SELECT * FROM {rows} AS w)",
+            **key,
+            first="BIGINT",
+        )
+        self.upsert = with_rows(
+            dialect,
+            "INSERT INTO ledger_runs (device, outbox, first, last) SELECT * FROM {rows} AS w WHERE true "
+            "ON CONFLICT (device, outbox, first) DO UPDATE SET last = excluded.last",
+            **key,
+            **span,
+        )
+        self.lock: TextClause | None = None
+        if dialect == "postgresql":
+            lock = "SELECT count(pg_advisory_xact_lock(w.outbox)) FROM {rows} AS w"
+            self.lock = with_rows(dialect, lock, outbox="BIGINT")
+
+
+def _account(key: Key, spans: Spans, lost: Sequence[LostRange]) -> Account:
+    lost_count = Spans((entry.first, entry.last) for entry in lost).count()
+    gaps = spans.gaps()
+    return Account(
+        device=key[0],
+        outbox=key[1],
+        highest=spans.last[-1],
+        stored=spans.count() - lost_count,
+        lost=lost_count,
+        missing=sum(last - first + 1 for first, last in gaps),
+        missing_ranges=tuple(gaps[:100]),
+        lost_ranges=tuple(lost),
+    )
 
 
 def _lost(first: int, last: int, lost: Lost) -> LostRange:
-    return LostRange(first=first, last=last, kind=lost.kind[:16], reason=lost.reason[:200])
+    return LostRange(first=first, last=last, kind=plain(lost.kind)[:16], reason=plain(lost.reason)[:200])
+
+
+def _row(key: Key, lost: LostRange) -> dict[str, str | int]:
+    return {"device": key[0], "outbox": key[1], **msgspec.structs.asdict(lost)}

@@ -63,10 +63,8 @@ async def metrics(request: web.Request) -> web.Response:
 def _metrics(context: Context) -> dict[str, float]:
     states = Counter({"online": 0, "late": 0, "offline": 0, "never": 0})
     states.update(state.state for state in context.live.devices())
-    accounts = context.ledger.summary()
     values = {**context.counters, **labelled("devices", "state", sorted(states.items()))}
-    for what in ("stored", "lost", "missing"):
-        values[f"events_{what}"] = sum(getattr(account, what) for account in accounts)
+    values |= {f"events_{what}": count for what, count in context.ledger.totals().items()}
     if context.regulator is not None:
         values |= regulator.metrics(context.regulator, context.now())
     values["live_subscribers"] = context.live.subscribers
