@@ -1,9 +1,10 @@
 """Events on disk until the collector has stored them.
 
 One SQLite file: `synchronous=FULL`, so an event that `put` has returned survives a power cut. Every event gets a number
-that rises by one and is never given twice. The file keeps within a byte cap by dropping the oldest events of the least
-important kind; the dropped numbers are kept until the collector knows of them. Where many events wait, the oldest are
-joined into fewer, smaller rows (`outbox_rows.py`). A damaged file is set aside and a new outbox begins.
+that rises by one and is never given twice; to the collector it is known by the outbox id of the start in which it was
+made and its number there (`outbox_epochs.py`). The file keeps within a byte cap by dropping the oldest events of the
+least important kind; the dropped numbers are kept until the collector knows of them. Where many events wait, the oldest
+are joined into fewer, smaller rows (`outbox_rows.py`). A damaged file is set aside and a new outbox begins.
 """
 
 from __future__ import annotations
@@ -12,19 +13,21 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
 from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
-from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs
-from edge_agent.outbox_file import Waiting, open_file, used_bytes, waiting
-from edge_agent.outbox_rows import JOINED_KINDS, delete, join, of_kind, oldest
+from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs, ranges
+from edge_agent.outbox_epochs import drop_empty, read_epochs
+from edge_agent.outbox_file import Waiting, bytes_in_file, last_number, open_file, used_bytes, waiting
+from edge_agent.outbox_rows import JOINED_KINDS, Row, add, delete, discard, join, of_kind, oldest
+from edge_agent.outbox_seal import intact, seal
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,7 @@ PACK_EVENTS = 1000
 """Events in one pack at most."""
 MAX_EVENT_BYTES = 240 * 1024
 """A larger event fits into no pack that the collector would read."""
+DAMAGED = "the bytes on disk were damaged"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: dict[str, Callable[[bytes], Event]] = {
@@ -57,7 +61,9 @@ class LostRuns(NamedTuple):
     """Numbers that were dropped and that the collector has not confirmed to know of."""
 
     id: int
+    outbox: int
     runs: tuple[int, ...]
+    """As the collector numbers them."""
     lost: Lost
 
 
@@ -66,7 +72,9 @@ class Outbox:
 
     def __init__(self, connection: sqlite3.Connection, max_bytes: int) -> None:
         self._db = connection
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
+        self.bytes_put = 0
+        """What was put since the start, as large as it stands in the file, before old events are joined."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._pending: deque[_Put] = deque()
         self._commit_due = False
@@ -74,14 +82,24 @@ class Outbox:
         """Events of each kind that the disk did not take; they are numbered, as lost, with the next that it takes."""
         self._joins = True
         """Whether old events are joined; no more after an error that nobody foresaw, since nothing depends on it."""
-        self.id, self.set_aside = connection.execute("SELECT id, set_aside FROM meta").fetchone()
-        self.last_number = self._last_number()
+        self.set_aside = "; ".join(text for (text,) in connection.execute("SELECT text FROM damage"))
+        """Why the file before this one was given up, if it was."""
+        self.volatile = False
+        """Whether it stands in memory only."""
+        self.epochs = read_epochs(connection)
+        """The outbox ids of what is here. All other numbers of this class count through all of them."""
+        self.last_number = last_number(connection)
         self.has_lost = connection.execute("SELECT count(*) FROM lost").fetchone()[0] > 0
         """Whether numbers were dropped that the collector does not know of."""
-        self.dropped = 0
-        """Events dropped since the start."""
+        self.dropped: Counter[str] = Counter()
+        """Events dropped since the start, by kind."""
         self.on_change: Callable[[], None] = lambda: None
         """Called in the event loop after events were added."""
+
+    @property
+    def id(self) -> int:
+        """The outbox id of new events."""
+        return self.epochs.current.id
 
     @classmethod
     def open(cls, path: Path, max_bytes: int) -> Self:
@@ -99,6 +117,7 @@ class Outbox:
     async def put(self, event: Event) -> int:
         """Keep an event; returns its number once it is on disk. Events put meanwhile share the commit."""
         put = _Put(KIND_OF[type(event)], event.at, _encode(event), asyncio.get_running_loop().create_future())
+        self.bytes_put += bytes_in_file(len(put.body))
         self._pending.append(put)
         if not self._commit_due:
             self._commit_due = True
@@ -107,7 +126,7 @@ class Outbox:
         return await put.number
 
     async def read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
-        """The next events of a kind with `after < number < before`, oldest first, within the size of a pack."""
+        """The next events of a kind with `after < number < before`, oldest first: one pack's, so all of one epoch."""
         return await self._call(lambda: self._read(kind, after, before, max_bytes))
 
     async def forget(self, spans: Sequence[tuple[int, int]]) -> None:
@@ -120,7 +139,7 @@ class Outbox:
 
     async def forget_lost(self, lost_id: int) -> None:
         """The collector knows of these lost numbers now."""
-        await self._call(lambda: self._write("DELETE FROM lost WHERE id = ?", (lost_id,)))
+        await self._call(lambda: self._forget_lost(lost_id))
 
     async def waiting(self) -> Waiting:
         """How much waits for the collector."""
@@ -138,10 +157,10 @@ class Outbox:
         try:
             with self._db:
                 self._number_unwritten()
-                rows = [(put.kind, put.at, put.body) for put in batch]
-                self._db.executemany("INSERT INTO events (kind, at, body) VALUES (?, ?, ?)", rows)
-                last = self._last_number()
-                while used_bytes(self._db) > self._max_bytes and self._drop_oldest():
+                first = last_number(self._db) + 1
+                add(self._db, first, ((put.kind, put.at, put.body) for put in batch))
+                last = first + len(batch) - 1
+                while used_bytes(self._db) > self.max_bytes and self._drop_oldest():
                     pass
         except Exception as error:  # who put the events must know, whatever it is
             self._unwritten.update(put.kind for put in batch)
@@ -168,71 +187,102 @@ class Outbox:
     def _changed(self) -> None:
         self.on_change()  # as it is set by now
 
-    def _last_number(self) -> int:
-        row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-        return int(row[0]) if row else 0
-
     def _number_unwritten(self) -> None:
         """Number what could not be written, so that the collector's ledger shows it as lost."""
         for kind, count in self._unwritten.items():
-            first = self._last_number() + 1
+            first = last_number(self._db) + 1
             last = first + min(count, MAX_NUMBERS) - 1
             # an event with the last of the numbers, gone at once, moves the sequence on
-            self._db.execute("INSERT INTO events VALUES (?, ?, 0, '')", (last, kind))
-            self._db.execute("DELETE FROM events WHERE number = ?", (last,))
-            self._note_lost(kind, pack_ranges([(first, last)]), "the disk could not be written")
+            add(self._db, last, [(kind, 0, b"")])
+            delete(self._db, [(last, last)])
+            self._note_lost(kind, [(first, last)], "the disk could not be written")
 
     def _drop_oldest(self) -> bool:
         for kind in reversed(PRIORITY):
-            if numbers := oldest(self._db, kind, DROP_AT_ONCE):
-                self._lose(kind, numbers, "the outbox was full")
+            if rows := oldest(self._db, kind, DROP_AT_ONCE):
+                self._lose(kind, [row.number for row in rows if row.body], "the outbox was full")
+                self._lose_damaged(kind, [row for row in rows if not row.body])
                 return True
         return False
 
     def _lose(self, kind: str, numbers: list[int], reason: str) -> None:
-        self.dropped += len(numbers)
+        self.dropped[kind] += len(numbers)
         delete(self._db, [(number, number) for number in numbers])
-        self._note_lost(kind, pack_runs(numbers), reason)
+        self._note_lost(kind, _spans(numbers), reason)
 
-    def _note_lost(self, kind: str, runs: tuple[int, ...], reason: str) -> None:
-        self.has_lost = True
-        self._db.execute("INSERT INTO lost (kind, reason, runs) VALUES (?, ?, ?)", (kind, reason, _encode(runs)))
+    def _lose_damaged(self, kind: str, rows: list[Row]) -> None:
+        for row in rows:
+            numbers = discard(self._db, row.number, last_number(self._db))
+            self.dropped[kind] += len(numbers)
+            self._note_lost(kind, _spans(numbers), DAMAGED)
+
+    def _note_lost(self, kind: str, spans: Iterable[tuple[int, int]], reason: str) -> None:
+        for _, of_epoch in groupby(self.epochs.split(spans), key=lambda span: self.epochs.of(span[0])):
+            self.has_lost = True
+            runs = _encode(pack_ranges(of_epoch))
+            row = (kind, reason, runs, seal(runs, kind, reason))
+            self._db.execute("INSERT INTO lost (kind, reason, runs, crc) VALUES (?, ?, ?, ?)", row)
 
     def _read_lost(self) -> list[LostRuns]:
-        rows = self._db.execute("SELECT id, runs, kind, reason FROM lost ORDER BY id LIMIT 8").fetchall()
+        rows = self._db.execute("SELECT id, runs, kind, reason, crc FROM lost ORDER BY id LIMIT 8").fetchall()
         self.has_lost = bool(rows)
-        return [LostRuns(row[0], _decode_runs(row[1]), Lost(kind=row[2], reason=row[3])) for row in rows]
+        found = []
+        for id_, runs, kind, reason, crc in rows:
+            if not intact(crc, runs, kind, reason):  # told to nobody, since it may name what is not lost
+                self._write("DELETE FROM lost WHERE id = ?", (id_,))
+                continue
+            first, *rest = _decode_runs(runs)
+            epoch = self.epochs.of(first)
+            found.append(LostRuns(id_, epoch.id, (epoch.number(first), *rest), Lost(kind=kind, reason=reason)))
+        return found
 
     def _read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
         events: list[tuple[int, Event]] = []
-        unreadable: dict[str, list[int]] = {}
+        too_large: list[int] = []
+        damaged: list[Row] = []
         size = 0
-        with closing(of_kind(self._db, kind, after, before)) as bodies:
-            for number, body in islice(bodies, PACK_EVENTS):
-                if len(body) > MAX_EVENT_BYTES:
-                    unreadable.setdefault("it was larger than a pack may be", []).append(number)
+        with closing(of_kind(self._db, kind, after, before)) as rows:
+            for row in islice(rows, PACK_EVENTS):
+                if len(row.body) > MAX_EVENT_BYTES:
+                    too_large.append(row.number)
                     continue
-                size += len(body)
-                if events and size > max_bytes:
+                size += len(row.body)
+                if events and (size > max_bytes or row.number > self.epochs.of(events[0][0]).last):
                     break
                 try:
-                    events.append((number, _decode[kind](body)))
+                    events.append((row.number, _decode[kind](row.body)))
                 except msgspec.MsgspecError:
-                    unreadable.setdefault("the bytes on disk were damaged", []).append(number)
-        if not unreadable:
+                    damaged.append(row)
+        if not too_large and not damaged:
             return events
         with self._db:
-            for reason, numbers in unreadable.items():
-                self._lose(kind, numbers, reason)
+            self._lose(kind, too_large, "it was larger than a pack may be")
+            self._lose_damaged(kind, damaged)
         return events or self._read(kind, after, before, max_bytes)
 
     def _forget(self, spans: Sequence[tuple[int, int]]) -> None:
         with self._db:
             delete(self._db, spans)
+            self._drop_empty_epochs()
+        self.epochs = read_epochs(self._db)  # only now, since the commit might have failed
+
+    def _forget_lost(self, lost_id: int) -> None:
+        with self._db:
+            self._db.execute("DELETE FROM lost WHERE id = ?", (lost_id,))
+            self._drop_empty_epochs()
+        self.epochs = read_epochs(self._db)
+
+    def _drop_empty_epochs(self) -> None:
+        if len(self.epochs) > 1:
+            drop_empty(self._db, self.epochs)
 
     def _write(self, sql: str, parameters: tuple[int, ...]) -> None:
         with self._db:
             self._db.execute(sql, parameters)
+
+
+def _spans(numbers: list[int]) -> list[tuple[int, int]]:
+    return list(ranges(pack_runs(numbers))) if numbers else []
 
 
 def _succeed(future: asyncio.Future[int], number: int) -> None:

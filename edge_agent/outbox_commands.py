@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.file.is_file():
             raise ConfigError(f"{options.file}: no such file; the outbox stands in the folder that `state` names")
         with closing(sqlite3.connect(f"{options.file.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            if db.execute("SELECT count(*) FROM meta").fetchone() != (1,):
+            if not _identity(db)[0]:
                 raise sqlite3.DatabaseError("it has no number of its own")  # noqa: TRY301
             return commands[options.outbox_command](db, options)
     except sqlite3.DatabaseError as error:
@@ -58,10 +58,19 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
+def _identity(db: sqlite3.Connection) -> tuple[list[int], str]:
+    """The outbox ids and why the file before was set aside, if it was; also of a file of an earlier version."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'epochs'").fetchone():
+        ids = [id_ for (id_,) in db.execute("SELECT id FROM epochs ORDER BY first")]
+        return ids, "; ".join(text for (text,) in db.execute("SELECT text FROM damage"))
+    rows = db.execute("SELECT id, set_aside FROM meta").fetchall()
+    return [id_ for id_, _ in rows], "; ".join(text for _, text in rows)
+
+
 def _status(db: sqlite3.Connection, _options: argparse.Namespace) -> int:
     all_kinds = waiting(db)
-    outbox, set_aside = db.execute("SELECT id, set_aside FROM meta").fetchone()
-    print(f"outbox    {outbox}")
+    outboxes, set_aside = _identity(db)
+    print(f"outbox    {', '.join(map(str, outboxes))}")
     print(f"waiting   {all_kinds.events} events, {all_kinds.bytes / 1e6:.1f} MB")
     for kind in PRIORITY:
         count, oldest, newest = total(db, kind)

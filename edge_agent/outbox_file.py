@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_agent.outbox_rows import SCHEMA, total
+from edge_agent.contract.runs import MAX_NUMBER
+from edge_agent.outbox_epochs import begin_epoch
+from edge_agent.outbox_rows import total
+from edge_agent.outbox_schema import bring_up_to_date
 
 log = logging.getLogger(__name__)
 
+PAGE_BYTES = 4096
+"""SQLite's page, unless a file was made with another."""
 DAMAGED_KEPT = 2
 """Damaged files kept for a technician to look at."""
 
@@ -55,6 +59,17 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
+def last_number(db: sqlite3.Connection) -> int:
+    """The last number that was given, also where its event is gone."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def bytes_in_file(body: int) -> int:
+    """What an event with a body of so many bytes takes of the file: a large one (a picture) fills pages of its own."""
+    return body if body < PAGE_BYTES // 4 else -(-body // PAGE_BYTES) * PAGE_BYTES
+
+
 def _connect(path: Path, max_bytes: int, set_aside: str = "") -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False)
     try:
@@ -65,17 +80,31 @@ def _connect(path: Path, max_bytes: int, set_aside: str = "") -> sqlite3.Connect
         findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
             raise sqlite3.DatabaseError(findings)  # noqa: TRY301
-        db.executescript(SCHEMA)
+        bring_up_to_date(db)
         # the cap is kept by dropping events; this is the wall behind it
         page_size = db.execute("PRAGMA page_size").fetchone()[0]
         db.execute(f"PRAGMA max_page_count={max_bytes * 2 // page_size + 64}")
         with db:
-            if db.execute("SELECT id, set_aside FROM meta").fetchone() is None:
-                db.execute("INSERT INTO meta VALUES (?, ?)", (secrets.randbelow(2**32 - 1) + 1, set_aside))
+            if set_aside:
+                db.execute("INSERT INTO damage VALUES (?)", (set_aside,))
+            begin_epoch(db, _no_number_twice(db) + 1)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _no_number_twice(db: sqlite3.Connection) -> int:
+    """The highest number in the file, from which on new ones are given also where the count of them is damaged."""
+    highest = """SELECT max(coalesce(max(number), 0), (SELECT coalesce(max(last), 0) FROM joined),
+                            (SELECT coalesce(max(first), 1) - 1 FROM epochs)) FROM events"""
+    last, given = int(db.execute(highest).fetchone()[0]), last_number(db)
+    if max(last, given) > MAX_NUMBER:
+        raise sqlite3.DatabaseError("its numbers are damaged")
+    if given < last:
+        db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+        db.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (last,))
+    return max(last, given)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -19,24 +19,13 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from heapq import merge
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from edge_agent.contract.runs import numbers, pack_runs
+from edge_agent.contract.runs import MAX_NUMBERS, numbers, pack_runs
+from edge_agent.outbox_seal import intact, seal
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (id INTEGER NOT NULL, set_aside TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS events (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, number);
-CREATE TABLE IF NOT EXISTS joined (
-    first INTEGER PRIMARY KEY, last INTEGER NOT NULL, kind TEXT NOT NULL, events INTEGER NOT NULL,
-    oldest INTEGER NOT NULL, newest INTEGER NOT NULL, runs BLOB NOT NULL, bodies BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS joined_by_kind ON joined (kind, first);
-CREATE TABLE IF NOT EXISTS lost (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, runs BLOB NOT NULL);
-"""
-"""`oldest` and `newest` are times of events, those of the row when it was made."""
 JOINED_KINDS = ("readings", "health", "wifi")
 JOIN_EVENTS = 1000
 """Of so many rows of a kind the oldest are joined; and so many make one row at most."""
@@ -54,7 +43,7 @@ class Row(NamedTuple):
     number: int
     kind: str
     body: bytes
-    """Empty where the bytes of a joined row are damaged."""
+    """Empty where the row is damaged; for a damaged row of many events that of its first stands for all."""
 
 
 class Total(NamedTuple):
@@ -65,53 +54,58 @@ class Total(NamedTuple):
     newest: int | None
 
 
+def add(db: sqlite3.Connection, first: int, events: Iterable[tuple[str, int, bytes]]) -> None:
+    """Write events (kind, time, body) with the numbers from `first` on, within the caller's transaction."""
+    rows = ((n, kind, at, body, seal(body, n, kind, at)) for n, (kind, at, body) in enumerate(events, first))
+    db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", rows)
+
+
 def join(db: sqlite3.Connection, kind: str) -> bool:
     """Move the oldest events of a kind into one row if many have rows of their own; tells whether it did."""
     many = "SELECT count(*) FROM (SELECT 1 FROM events WHERE kind = ? LIMIT ?)"
     if db.execute(many, (kind, JOIN_EVENTS)).fetchone()[0] < JOIN_EVENTS:
         return False
-    found = db.execute(
-        "SELECT number, at, body FROM events WHERE kind = ? ORDER BY number LIMIT ?", (kind, JOIN_EVENTS)
-    )
-    rows = found.fetchall()
-    sizes = accumulate(len(body) for _, _, body in rows)
-    rows = [row for row, size in zip(rows, sizes, strict=True) if size <= JOIN_BYTES] or rows[:1]
-    times = [at for _, at, _ in rows]
+    found = db.execute(f"{_SINGLE} WHERE kind = ? ORDER BY number LIMIT ?", (kind, JOIN_EVENTS)).fetchall()
+    bodies = [_body(row) for row in found]
+    sizes = accumulate(len(body) for body in bodies)
+    fit = max(1, sum(size <= JOIN_BYTES for size in sizes))
+    numbered = [(row[0], body) for row, body in zip(found[:fit], bodies, strict=False)]
+    times = [row[2] for row in found[:fit]]
     with db:
-        _insert(db, kind, (min(times), max(times)), [(number, body) for number, _, body in rows])
-        db.execute("DELETE FROM events WHERE kind = ? AND number <= ?", (kind, rows[-1][0]))
+        _insert(db, kind, (min(times), max(times)), numbered)
+        db.execute("DELETE FROM events WHERE kind = ? AND number <= ?", (kind, numbered[-1][0]))
     return True
 
 
-def of_kind(db: sqlite3.Connection, kind: str, after: int, before: int) -> Generator[tuple[int, bytes], None, None]:
-    """Numbers and bodies of a kind with `after < number < before`, in order; close it, since it holds the file."""
+def of_kind(db: sqlite3.Connection, kind: str, after: int, before: int) -> Generator[Row, None, None]:
+    """The events of a kind with `after < number < before`, in order; close it, since it holds the file."""
     span = (kind, after, before)
-    joined = "SELECT first, last, runs, bodies FROM joined WHERE kind = ? AND last > ? AND first < ? ORDER BY first"
-    with closing(db.execute(joined, span)) as rows:
+    with closing(db.execute(f"{_JOINED} WHERE kind = ? AND last > ? AND first < ? ORDER BY first", span)) as rows:
         for row in rows:
-            yield from ((number, body) for number, body in _unpack(*row) if after < number < before)
-    single = "SELECT number, body FROM events WHERE kind = ? AND number > ? AND number < ? ORDER BY number"
-    with closing(db.execute(single, span)) as rows:
-        yield from rows
+            yield from (event for event in _events(row) if after < event.number < before)
+    with closing(db.execute(f"{_SINGLE} WHERE kind = ? AND number > ? AND number < ? ORDER BY number", span)) as rows:
+        for row in rows:
+            yield Row(row[0], row[1], _body(row))
 
 
 def every(db: sqlite3.Connection) -> Iterator[Row]:
-    """Every event by number, also of a file from before events were joined."""
-    single = db.execute("SELECT number, kind, body FROM events ORDER BY number")
-    streams: list[Iterator[Row]] = [map(Row._make, single)]
+    """Every event by number, also of a file of an earlier version."""
+    single, joined = (_of_this_file(db, sql) for sql in (_SINGLE, _JOINED))
+    streams: list[Iterator[Row]] = [
+        (Row(row[0], row[1], _body(row)) for row in db.execute(f"{single} ORDER BY number"))
+    ]
     if _has_joined(db):
         kinds = [kind for (kind,) in db.execute("SELECT DISTINCT kind FROM joined")]
-        streams += [_joined(db, kind) for kind in kinds]
+        streams += [_joined(db, joined, kind) for kind in kinds]
     return merge(*streams, key=lambda row: row.number)
 
 
-def oldest(db: sqlite3.Connection, kind: str, at_most: int) -> list[int]:
-    """Numbers of the oldest events of a kind: those of one joined row, or some that have rows of their own."""
-    row = db.execute("SELECT first, last, runs FROM joined WHERE kind = ? ORDER BY first LIMIT 1", (kind,)).fetchone()
-    if row:
-        return _numbers(*row)
-    single = db.execute("SELECT number FROM events WHERE kind = ? ORDER BY number LIMIT ?", (kind, at_most))
-    return [number for (number,) in single]
+def oldest(db: sqlite3.Connection, kind: str, at_most: int) -> list[Row]:
+    """The oldest events of a kind: those of one joined row, or some that have rows of their own."""
+    if row := db.execute(f"{_JOINED} WHERE kind = ? ORDER BY first LIMIT 1", (kind,)).fetchone():
+        return _events(row)
+    single = db.execute(f"{_SINGLE} WHERE kind = ? ORDER BY number LIMIT ?", (kind, at_most))
+    return [Row(row[0], row[1], _body(row)) for row in single]
 
 
 def total(db: sqlite3.Connection, kind: str | None = None) -> Total:
@@ -132,20 +126,37 @@ def delete(db: sqlite3.Connection, spans: Sequence[tuple[int, int]]) -> None:
     db.executemany("DELETE FROM events WHERE number BETWEEN ? AND ?", zip(gone.firsts, gone.lasts, strict=True))
     if not gone.firsts:
         return
-    reach = "SELECT first, last, runs FROM joined WHERE last >= ? AND first <= ?"
-    for first, last, runs in db.execute(reach, (gone.firsts[0], gone.lasts[-1])).fetchall():
-        if not gone.touch(first, last):
+    for row in db.execute(f"{_JOINED} WHERE last >= ? AND first <= ?", (gone.firsts[0], gone.lasts[-1])).fetchall():
+        if not gone.touch(row[0], row[1]):
             continue
-        inside = _numbers(first, last, runs)
-        kept = {number for number in inside if not gone.touch(number, number)}
+        inside = _unpack(row) or []  # of a damaged row nobody can tell what is in it
+        kept = [event for event in inside if not gone.touch(event.number, event.number)]
         if len(kept) == len(inside):
             continue
-        row = "SELECT kind, oldest, newest, bodies FROM joined WHERE first = ?"
-        kind, oldest, newest, bodies = db.execute(row, (first,)).fetchone()
-        db.execute("DELETE FROM joined WHERE first = ?", (first,))
+        times = db.execute("SELECT oldest, newest FROM joined WHERE first = ?", row[:1]).fetchone()
+        db.execute("DELETE FROM joined WHERE first = ?", row[:1])
         if kept:
-            left = [(number, body) for number, body in _unpack(first, last, runs, bodies) if number in kept]
-            _insert(db, kind, (oldest, newest), left)
+            _insert(db, row[2], times, [(event.number, event.body) for event in kept])
+
+
+def discard(db: sqlite3.Connection, damaged: int, highest: int) -> list[int]:
+    """Delete a damaged row by the number that it is read with; returns the numbers that may have stood in it.
+
+    The number itself may be what is damaged: no number is told that stands elsewhere in the file, none that is yet to
+    be given. What the collector has already, it does not take as lost.
+    """
+    row = db.execute(f"{_JOINED} WHERE first = ?", (damaged,)).fetchone()
+    last = damaged
+    if row is not None and _unpack(row) is None:
+        last = max(damaged, row[1]) if isinstance(row[1], int) else damaged
+        db.execute("DELETE FROM joined WHERE first = ?", (damaged,))
+    else:
+        delete(db, [(damaged, damaged)])
+    span = (max(1, damaged), min(last, highest, damaged + MAX_NUMBERS - 1))
+    there = {n for (n,) in db.execute("SELECT number FROM events WHERE number BETWEEN ? AND ?", span)}
+    for row in db.execute(f"{_JOINED} WHERE last >= ? AND first <= ?", span):
+        there.update(event.number for event in _events(row))
+    return [number for number in range(span[0], span[1] + 1) if number not in there]
 
 
 class _Numbers:
@@ -167,33 +178,52 @@ class _Numbers:
         return i < len(self.lasts) and self.firsts[i] <= last
 
 
+_SINGLE = "SELECT number, kind, at, body, crc FROM events"
+_JOINED = "SELECT first, last, kind, runs, bodies, crc FROM joined"
+
+
 def _insert(db: sqlite3.Connection, kind: str, times: tuple[int, int], numbered: Sequence[tuple[int, bytes]]) -> None:
+    first, last = numbered[0][0], numbered[-1][0]
     runs = _encode(pack_runs(number for number, _ in numbered))
     bodies = zlib.compress(_encode([body for _, body in numbered]))
-    row = (numbered[0][0], numbered[-1][0], kind, len(numbered), *times, runs, bodies)
-    db.execute("INSERT INTO joined VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    crc = seal(bodies, first, last, kind, runs.hex())
+    row = (first, last, kind, len(numbered), *times, runs, bodies, crc)
+    db.execute("INSERT INTO joined VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
-def _unpack(first: int, last: int, runs: bytes, bodies: bytes) -> Iterator[tuple[int, bytes]]:
-    inside = _numbers(first, last, runs)
+def _body(row: Any) -> bytes:
+    """The body of an event with a row of its own; empty if the row is damaged."""
+    number, kind, at, body, crc = row
+    return body if intact(crc, body, number, kind, at) else b""
+
+
+def _unpack(row: Any) -> list[Row] | None:
+    """The events of a joined row; None if the row is damaged."""
+    first, last, kind, runs, bodies, crc = row
     try:
-        found = _decode_bodies(zlib.decompress(bodies))
-    except (zlib.error, msgspec.MsgspecError):
-        found = []
-    return zip(inside, found if len(found) == len(inside) else [b""] * len(inside), strict=True)
+        if not intact(crc, bodies, first, last, kind, runs.hex()):
+            return None
+        found = zip(numbers(_decode_runs(runs)), _decode_bodies(zlib.decompress(bodies)), strict=True)
+        return [Row(number, kind, body) for number, body in found]
+    except (zlib.error, msgspec.MsgspecError, ValueError, AttributeError):  # no bytes may stand there
+        return None
 
 
-def _numbers(first: int, last: int, runs: bytes) -> list[int]:
-    try:
-        return list(numbers(_decode_runs(runs)))
-    except (msgspec.MsgspecError, ValueError):
-        return sorted({first, last})  # of a damaged row no more is known; the others stay missing in the ledger
+def _events(row: Any) -> list[Row]:
+    found = _unpack(row)
+    return [Row(row[0], row[2], b"")] if found is None else found
 
 
-def _joined(db: sqlite3.Connection, kind: str) -> Iterator[Row]:
-    for row in db.execute("SELECT first, last, runs, bodies FROM joined WHERE kind = ? ORDER BY first", (kind,)):
-        yield from (Row(number, kind, body) for number, body in _unpack(*row))
+def _joined(db: sqlite3.Connection, sql: str, kind: str) -> Iterator[Row]:
+    for row in db.execute(f"{sql} WHERE kind = ? ORDER BY first", (kind,)):
+        yield from _events(row)
 
 
 def _has_joined(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'joined'").fetchone() is not None
+
+
+def _of_this_file(db: sqlite3.Connection, sql: str) -> str:
+    """For a file from before there were checksums."""
+    has = db.execute("SELECT 1 FROM pragma_table_info('events') WHERE name = 'crc'").fetchone()
+    return sql if has else sql.replace("crc", "NULL")

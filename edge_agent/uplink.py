@@ -22,6 +22,7 @@ from edge_agent.contract.events import PRIORITY, BoxStatus, Stored
 from edge_agent.contract.packs import encode_lost, encode_pack
 from edge_agent.contract.runs import pack_runs, ranges
 from edge_agent.contract.topics import up
+from edge_agent.flights import Flight, Flights
 from edge_agent.health import Health
 from edge_agent.link import Link
 from edge_agent.outbox import Outbox
@@ -37,19 +38,6 @@ SILENT = "it confirms nothing; does it run, and does the broker's access list le
 
 _decode_stored = msgspec.msgpack.Decoder(Stored).decode
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass(kw_only=True)
-class Flight:
-    """A pack that is under way."""
-
-    topic: str
-    payload: bytes
-    runs: tuple[int, ...]
-    fresh: bool
-    lost_id: int | None = None
-    attempt: int = 0
-    again_at: float = 0.0
 
 
 @dataclass
@@ -97,7 +85,7 @@ class Uplink:
         self._stored: list[tuple[int, int]] = []
         """Numbers, first and last, that are confirmed and still on disk."""
         self._forget_at = 0.0
-        self._flights: dict[tuple[int, ...], Flight] = {}
+        self._flights = Flights(settings.window)
         self._lanes = {True: Lane(before=2**62), False: Lane(before=0)}
         self._allowance = 0.0
         self._allowance_at = 0.0
@@ -145,6 +133,8 @@ class Uplink:
                 outbox=self._outbox.id,
                 set_aside=self._outbox.set_aside,
                 paces=self._paces,
+                holds=self._outbox.epochs.ids,
+                volatile=self._outbox.volatile,
             )
         )
 
@@ -172,30 +162,21 @@ class Uplink:
             except (msgspec.MsgspecError, ValueError):
                 self._health.count("uplink.unreadable_receipts")
                 continue
-            if receipt.outbox != self._outbox.id:
+            epoch = self._outbox.epochs.find(receipt.outbox)
+            if epoch is None:
                 self._health.count("uplink.foreign_receipts")
                 continue
-            flight = self._flights.pop(receipt.runs, None)
+            flight = self._flights.land(receipt.outbox, receipt.runs, stored)
             if flight is not None and flight.lost_id is not None:
                 await self._outbox.forget_lost(flight.lost_id)
             else:
-                self._stored += stored
-            if flight is None:
-                self._land_covered(stored)
+                self._stored += epoch.places(stored)
             if self._silent:
                 self._end_silence()
         if self._stored and self._monotonic() >= self._forget_at:
             self._forget_at = self._monotonic() + FORGET_S
             await self._outbox.forget(self._stored)
             self._stored = []
-
-    def _land_covered(self, stored: list[tuple[int, int]]) -> None:
-        """Take packs from the window that a receipt covers though it names other runs."""
-        for runs in list(self._flights):
-            if self._flights[runs].lost_id is None and all(
-                any(a <= first and last <= b for a, b in stored) for first, last in ranges(runs)
-            ):
-                del self._flights[runs]
 
     async def _send(self) -> None:
         self._send_again()
@@ -208,7 +189,7 @@ class Uplink:
             self._wake.set()
 
     def _send_again(self) -> None:
-        for flight in list(self._flights.values()):
+        for flight in self._flights:
             if flight.again_at > self._monotonic():
                 continue
             self._health.count("uplink.sent_again")
@@ -231,7 +212,7 @@ class Uplink:
         """The collector is back: what waits for a long pause to end need not."""
         self._silent = False
         self._health.clear("collector")
-        for flight in self._flights.values():
+        for flight in self._flights:
             flight.attempt, flight.again_at = 1, self._monotonic()
 
     async def _send_events(self, *, fresh: bool) -> None:
@@ -241,20 +222,24 @@ class Uplink:
 
     async def _send_lost(self) -> None:
         for lost in await self._outbox.lost():
-            if lost.runs not in self._flights and self._room(fresh=False):
-                payload = encode_lost(self._outbox.id, lost.runs, lost.lost)
-                topic = up(self._device, "lost")
-                self._publish(Flight(topic=topic, payload=payload, runs=lost.runs, fresh=False, lost_id=lost.id))
+            if not self._flights.has(lost.outbox, lost.runs) and self._room(fresh=False):
+                payload = encode_lost(lost.outbox, lost.runs, lost.lost)
+                self._publish(
+                    Flight(
+                        topic=up(self._device, "lost"),
+                        payload=payload,
+                        outbox=lost.outbox,
+                        runs=lost.runs,
+                        fresh=False,
+                        lost_id=lost.id,
+                    )
+                )
 
     def _more(self, kind: str, *, fresh: bool) -> bool:
         return kind not in self._lanes[fresh].done and self._room(fresh=fresh)
 
     def _room(self, *, fresh: bool) -> bool:
-        """Each lane has half of the window, so that neither waits for the other."""
-        under_way = sum(flight.fresh == fresh for flight in self._flights.values())
-        if under_way >= max(1, self._settings.window // 2) or len(self._flights) >= self._settings.window:
-            return False
-        return fresh or self._allowed() >= 1
+        return self._flights.room(fresh=fresh) and (fresh or self._allowed() >= 1)
 
     def _allowed(self) -> float:
         """Backlog packs that the rate allows now."""
@@ -273,15 +258,20 @@ class Uplink:
             return None
         lane.done.discard(kind)
         lane.after[kind] = numbered[-1][0]
-        payload = encode_pack(self._outbox.id, kind, numbered)
+        epoch = self._outbox.epochs.of(numbered[0][0])
+        numbered = [(epoch.number(place), event) for place, event in numbered]
         return Flight(
-            topic=up(self._device, kind), payload=payload, runs=pack_runs(n for n, _ in numbered), fresh=fresh
+            topic=up(self._device, kind),
+            payload=encode_pack(epoch.id, kind, numbered),
+            outbox=epoch.id,
+            runs=pack_runs(number for number, _ in numbered),
+            fresh=fresh,
         )
 
     def _publish(self, flight: Flight) -> None:
         if not flight.fresh and flight.attempt == 0:
             self._allowance -= 1
-        self._flights[flight.runs] = flight
+        self._flights.add(flight)
         doubled = 2.0 ** min(flight.attempt, 20)  # a collector may be away for days
         pause = min(self._settings.resend_s * doubled, self._settings.resend_max_s)
         flight.attempt += 1
@@ -293,7 +283,7 @@ class Uplink:
         if not self._link.connected:
             return 3600.0
         now = self._monotonic()
-        due = [flight.again_at - now for flight in self._flights.values()]
+        due = [flight.again_at - now for flight in self._flights]
         if self._stored:
             due.append(self._forget_at - now)
         backlog = 1 / self._settings.backlog_packs_per_s if self._allowed() < 1 else 3600.0

@@ -157,6 +157,10 @@ class BoxStatus(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Why the outbox before this one was given up, if it was."""
     paces: dict[int, int] = {}
     """Seconds between samples of each quantity that the box measures, by the quantity's number."""
+    holds: tuple[int, ...] = ()
+    """The outbox ids of which the box still has events, and that of new ones; what is missing of others never comes."""
+    volatile: bool = False
+    """Whether the outbox stands in memory only, so that a restart takes what waits."""
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

@@ -1,7 +1,8 @@
 """Packs: many events of one kind in one MQTT message, with their numbers.
 
-A pack is the MessagePack array `[outbox, runs, body]`. `outbox` is the random id of the box's outbox file, `runs`
-the events' numbers (`runs.py`). The body of every kind but one is the list of its events. Readings are columns:
+A pack is the MessagePack array `[outbox, runs, body]`. `outbox` is a random id that the box's agent takes at each
+start, `runs` the numbers of events made since (`runs.py`). The body of every kind but one is the list of its events.
+Readings are columns:
 
     block   [quantities, times, values, status]
     times   [first, first difference, second differences ...]     a steady pace costs one byte a sample
@@ -21,14 +22,14 @@ import msgspec
 
 from edge_agent.contract.events import EVENT_OF, Event, Lost, Reading, Readings, Status
 from edge_agent.contract.quantities import BY_NUMBER
-from edge_agent.contract.runs import numbers, pack_runs
+from edge_agent.contract.runs import MAX_NUMBER, numbers, pack_runs
 
 MAX_PACK_BYTES = 256 * 1024
 """A larger payload is refused unread; senders stay far below."""
 MAX_TIME = 4_102_444_800_000
 """2100-01-01: no event is later."""
 
-_U32 = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
+_Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 
 
 class PackError(ValueError):
@@ -71,7 +72,7 @@ class Pack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Wire(msgspec.Struct, array_like=True):
-    outbox: _U32
+    outbox: _Id
     runs: tuple[int, ...]
     body: msgspec.Raw
 

@@ -6,12 +6,13 @@ Thousands of boxes with hours of backlog fit into one process that way. To the a
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from edge_agent.contract.events import PRIORITY, Event
 from edge_agent.outbox import PACK_EVENTS, LostRuns, Outbox
+from edge_agent.outbox_epochs import Epochs, new_id
 from scripts.load_generator.tally import Tally
 
 Make = Callable[[str, int, int], tuple[Event, int]]
@@ -33,11 +34,12 @@ class MemoryOutbox(Outbox):
     """The events of one box that wait for a receipt."""
 
     def __init__(self, make: Make, tally: Tally) -> None:
-        self.id = secrets.randbelow(2**32 - 1) + 1
+        self.epochs = Epochs([(1, new_id())])
         self.set_aside = ""
+        self.volatile = True
         self.last_number = 0
         self.has_lost = False
-        self.dropped = 0
+        self.dropped = Counter()
         self.on_change = lambda: None
         self._make = make
         self._tally = tally
