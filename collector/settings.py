@@ -65,7 +65,7 @@ class DuckDbSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="
 
 
 class Influx2Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="influx2"):
-    """InfluxDB 2.x, or what speaks its API for writing (VictoriaMetrics)."""
+    """InfluxDB 2.x."""
 
     url: Url
     org: str
@@ -95,6 +95,14 @@ class Influx1Settings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag=
     def __post_init__(self) -> None:
         if self.plates_database == self.database:
             raise ValueError(_APART.format("plates_database", "database"))
+
+
+class VictoriaSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="victoriametrics"):
+    """VictoriaMetrics, a single server. It keeps no text: plates are there as what passed when."""
+
+    url: Url
+    user: str | None = None
+    password_file: FilePath | None = None
 
 
 class WebSettings(_Strict, frozen=True, kw_only=True):
@@ -136,7 +144,7 @@ class Settings(_Strict, frozen=True, kw_only=True):
         PlateSettings, Meta(description="How long personal data is kept: {keep_days: ..., keep_hit_days: ...}")
     ]
     broker: EmbeddedBroker | BrokerSettings = EmbeddedBroker()
-    store: DuckDbSettings | Influx2Settings | Influx1Settings = DuckDbSettings()
+    store: DuckDbSettings | Influx2Settings | Influx1Settings | VictoriaSettings = DuckDbSettings()
     web: WebSettings = WebSettings()
     quality: QualitySettings = QualitySettings()
     averages: AverageSettings = AverageSettings()

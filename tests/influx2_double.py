@@ -1,9 +1,13 @@
-"""The part of InfluxDB 2.x's API that provisioning uses, with a memory; written from its documented interface."""
+"""The parts of InfluxDB 2.x's API that provisioning and writing use, with a memory; written from its documentation.
+
+Of Flux it understands what asks whether a value is there; anything else is answered as a mistake of the asker.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +15,15 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 TIME = "2026-01-01T00:00:00Z"
+_LINE = re.compile(r"(?P<series>(?:\\.|[^ ])+) (?P<fields>.+) (?P<at>-?\d+)")
+_FIELD = re.compile(r'(\w+)=("(?:\\.|[^"\\])*"|[^,]+)')
+_ASKED = re.compile(
+    r'from\(bucket: "(?P<bucket>\w+)"\) '
+    r"\|> range\(start: time\(v: (?P<start>-?\d+)\), stop: time\(v: (?P<stop>-?\d+)\)\)"
+    r" \|> filter\(fn: \(r\) => (?P<which>[^|]+)\)"
+)
+_ESCAPED, _BACKSLASH = re.compile("([,= ])"), r"\\\1"
+_WHICH = re.compile(r'r\.(\w+) == "((?:\\.|[^"\\])*)"')
 
 
 class Influx2Double:
@@ -23,6 +36,8 @@ class Influx2Double:
         }
         self.changes: list[tuple[str, str]] = []
         """Method and path of everything that changed something."""
+        self.values: dict[tuple[str, str, str, int], str] = {}
+        """What was written: by bucket, series as line protocol has it, field and nanoseconds."""
 
     def answer(self, method: str, path: str, body: dict[str, Any], token: str) -> tuple[int, dict[str, Any]]:
         """One request."""
@@ -55,6 +70,35 @@ class Influx2Double:
         self.kept[kind].append(made)
         return 201, made
 
+    def write(self, bucket: str, body: str) -> None:
+        """Take lines."""
+        for line in body.split("\n"):
+            found = _LINE.fullmatch(line)
+            assert found is not None, line
+            for name, value in _FIELD.findall(found["fields"]):
+                self.values[bucket, found["series"], name, int(found["at"])] = value
+
+    def query(self, flux: str) -> str:
+        """The values asked for, as annotated CSV."""
+        found = _ASKED.fullmatch(flux)
+        assert found is not None, flux
+        which = {name: re.sub(r"\\(.)", r"\1", value) for name, value in _WHICH.findall(found["which"])}
+        measurement, field = which.pop("_measurement"), which.pop("_field")
+        tags = "".join(f",{name}={_ESCAPED.sub(_BACKSLASH, which[name])}" for name in sorted(which))
+        rows = [
+            value
+            for (bucket, series, name, at), value in self.values.items()
+            if (bucket, series, name) == (found["bucket"], measurement + tags, field)
+            and int(found["start"]) <= at < int(found["stop"])
+        ]
+        head = [
+            "#datatype,string,long,string",
+            "#group,false,false,false",
+            "#default,_result,,",
+            ",result,table,_value",
+        ]
+        return "\r\n".join([*head, *(f",,0,{json.dumps(value)}" for value in rows)]) + "\r\n\r\n" if rows else "\r\n"
+
     @contextlib.contextmanager
     def served(self) -> Iterator[str]:
         """Its address."""
@@ -62,11 +106,19 @@ class Influx2Double:
 
         class Handler(BaseHTTPRequestHandler):
             def handle_any(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
-                status, said = double.answer(self.command, self.path, body, self.headers["Authorization"])
-                data = json.dumps(said).encode()
+                text = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                parts, kind = urlsplit(self.path), "application/json"
+                if parts.path == "/api/v2/write":
+                    double.write(parse_qs(parts.query)["bucket"][0], text.decode())
+                    status, data = 204, b""
+                elif parts.path == "/api/v2/query":
+                    status, data, kind = 200, double.query(json.loads(text)["query"]).encode(), "text/csv"
+                else:
+                    body, token = json.loads(text or b"{}"), self.headers["Authorization"]
+                    status, said = double.answer(self.command, self.path, body, token)
+                    data = json.dumps(said).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

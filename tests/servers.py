@@ -86,8 +86,8 @@ def influxd(folder: Path, port: int | None = None, *, auth: bool = False) -> Ite
 
 
 @contextlib.contextmanager
-def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
-    """Debian's VictoriaMetrics 1.79: `/api/v2/write` takes points; `/internal/force_flush`, then `/api/v1/export`."""
+def victoria_metrics(folder: Path, port: int | None = None, *, flags: Sequence[str] = ()) -> Iterator[Server]:
+    """Debian's VictoriaMetrics 1.79: `/write` takes points; `/internal/force_flush`, then `/api/v1/export`."""
     port = port or free_port()
     home = _folder(folder, "victoria-metrics")
     command = [
@@ -95,7 +95,9 @@ def victoria_metrics(folder: Path, port: int | None = None) -> Iterator[Server]:
         f"-storageDataPath={home}/data",
         f"-httpListenAddr=127.0.0.1:{port}",
         "-retentionPeriod=100y",
+        "-dedup.minScrapeInterval=1ms",
         "-memory.allowedBytes=128MB",
+        *flags,
     ]
     with _running("victoria-metrics", command, port, home) as server:
         yield server

@@ -16,6 +16,7 @@ from collector.provisioning.questions import QUESTIONS as SAVED
 from collector.provisioning.questions import mean_task
 from collector.stores import Series
 from collector.stores.influx import Influx2Store
+from collector.stores.requests import Witness
 from edge_agent.contract.quantities import MEDIA
 
 WRONG = {
@@ -54,8 +55,9 @@ def test_it_accepts_what_the_store_asks() -> None:
         store.tables("air", ["air-01"], start=0, stop=60_000, names=["pm2_5", "pm2_5_flag"])
         store.latest(since=0)
         store.counts("plates", 0, 60_000)
+        store._has("environment", Witness(measurement="air", tags={"site": 'a "b" ${c} \\'}, field="pm2_5", at_ns=1))
         store.close()
-    assert len(heard) == 7
+    assert len(heard) == 8
     assert complaints(heard) == [[] for _ in heard]
 
 

@@ -1,4 +1,4 @@
-"""The store for InfluxDB 2.x: its real client against VictoriaMetrics, and against canned answers of a 2.x server."""
+"""The store for InfluxDB 2.x: its real client against a double that remembers, and against canned answers."""
 
 from __future__ import annotations
 
@@ -6,39 +6,15 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-import urllib3
 from frames import MINUTE, T0, air, plates, series
-from servers import victoria_metrics
+from influx2_double import Influx2Double
 
 from collector.stores import LatestRow, ReadingRow, RejectedError, StoreError
 from collector.stores.influx import Influx2Store
-
-
-def test_victoria_metrics_takes_the_client_s_writes(tmp_path: Path):
-    with victoria_metrics(tmp_path) as server:
-        store = Influx2Store(url=server.url, token="t", org="island", bucket="island", plates_bucket="police")
-        store.write([air(pm2_5=[10.5, None, 12], pm2_5_flag=[1, 9, 3]), plates("51A00001")])
-        store.write([air("air-02", first=i * 1000, pm2_5=[1.0] * 1000, pm2_5_flag=[1] * 1000) for i in range(12)])
-        store.close()
-        http = urllib3.PoolManager()
-        http.request("GET", f"{server.url}/internal/force_flush")
-        answer = http.request("GET", f"{server.url}/api/v1/export", fields={"match[]": '{__name__!=""}'})
-        found = {}
-        for line in answer.data.splitlines():
-            metric = json.loads(line)
-            names = metric["metric"]
-            found[names["__name__"], names.get("station", names.get("camera"))] = metric
-    assert found["air_pm2_5", "air-01"]["values"] == [10.5, 12]
-    assert found["air_pm2_5", "air-01"]["timestamps"] == [T0, T0 + 2 * MINUTE]
-    assert found["air_pm2_5_flag", "air-01"]["values"] == [1, 9, 3]
-    assert len(found["air_pm2_5", "air-02"]["values"]) == 12_000
-    assert found["plates_confidence", "cam-01"]["values"] == [0.75]
-    assert found["plates_plate", "cam-01"]["values"] == [0]  # it knows no buckets and keeps no text
 
 
 class Answering(BaseHTTPRequestHandler):
@@ -165,28 +141,52 @@ def test_erasing_is_deletion_of_single_moments(influx2: Influx2Store):
 
 
 def buckets_written() -> dict[str, str]:
-    """Bucket: the lines that went there since the last look."""
+    """Bucket: what was asked of it since the last look."""
     written = {parse_qs(urlsplit(path).query)["bucket"][0]: body for path, body in Answering.asked}
     Answering.asked.clear()
     return written
 
 
-def test_plates_go_to_their_own_bucket_or_without_text(influx2: Influx2Store):
-    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
+@pytest.fixture
+def double() -> Iterator[tuple[Influx2Double, str]]:
+    double = Influx2Double()
+    with double.served() as url:
+        yield double, url
+
+
+def test_plates_go_to_their_own_bucket_or_without_text(double: tuple[Influx2Double, str]):
+    server, url = double
     frames = [plates("51A00001"), air(pm2_5=[1]), plates("51A00002", at=T0 + 1)]
-    influx2.write(frames)
-    written = buckets_written()
-    assert written.keys() == {"bucket"}
-    assert written["bucket"].count("plates,camera=cam-01,site=an-thoi confidence=0.75,") == 2
-    assert "51a0000" not in written["bucket"].lower()
-    influx2._plates_bucket = "police"
-    influx2.write(frames)
-    written = buckets_written()
-    assert written["bucket"].startswith("air,") and written["bucket"].count("\n") == 0
-    assert [line.split(",")[2] for line in written["police"].splitlines()] == [
-        'site=an-thoi plate="51A00001"',
-        'site=an-thoi plate="51A00002"',
+    Influx2Store(url=url, token="t", org="o", bucket="bucket").write(frames)
+    assert {bucket for bucket, *_ in server.values} == {"bucket"}
+    assert sum(field == "confidence" for _, _, field, _ in server.values) == 2
+    assert "51a0000" not in str(server.values).lower()
+    server.values.clear()
+    Influx2Store(url=url, token="t", org="o", bucket="bucket", plates_bucket="police").write(frames)
+    assert {series.split(",")[0] for bucket, series, _, _ in server.values if bucket == "bucket"} == {"air"}
+    assert [
+        value for (bucket, _, field, _), value in server.values.items() if (bucket, field) == ("police", "plate")
+    ] == [
+        '"51A00001"',
+        '"51A00002"',
     ]
+
+
+def test_a_value_is_asked_for_whatever_its_tags_hold(double: tuple[Influx2Double, str]):
+    server, url = double
+    store = Influx2Store(url=url, token="t", org="o", bucket="bucket")
+    store.write([air(site='chợ đêm, "số 1" = ${x}', pm2_5=[1, None, 3], pm2_5_flag=[1, 9, 1])])
+    store.write([air(first=i * 3000, pm2_5=[1.0] * 3000) for i in range(12)])
+    assert len(server.values) == 5 + 36_000
+
+
+def test_a_yes_without_the_points_is_no_yes(double: tuple[Influx2Double, str]):
+    server, url = double
+    server.write = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(
+        StoreError, match=r"said yes but has not got .*air\.pm2_5 of station air-01, site duong-dong at 2026"
+    ):
+        Influx2Store(url=url, token="t", org="o", bucket="bucket").write([air(pm2_5=[1])])
 
 
 def test_deletion_goes_wherever_plates_may_stand(influx2: Influx2Store):
@@ -226,5 +226,3 @@ def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
     Answering.answers["/api/v2/write"] = (503, "text/plain", "no room")
     with pytest.raises(StoreError, match="503: no room"):
         influx2.write([air(pm2_5=[1])])
-    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
-    influx2.write([air(pm2_5=[1])])

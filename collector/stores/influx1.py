@@ -1,19 +1,24 @@
-"""InfluxDB 1.x by its `/write` and `/query`; checked against a real server, 1.6.7. See `influx.py`."""
+"""InfluxDB 1.x by its `/write` and `/query`; checked against a real server, 1.6.7. See `influx.py`.
+
+It answers when its log is on disk, as long as `wal-fsync-delay` is 0, the default: what it took survives a `kill -9`.
+"""
 
 # ruff: noqa: S608 - InfluxQL takes names as text: each is ours or matched against PLAIN
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from random import Random, SystemRandom
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
-from urllib3.exceptions import HTTPError
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
-from collector.stores.influx import PLAIN, TIMEOUT_S, latest_row, newest, places, refusal, requests, sample, tables_of
+from collector.stores.requests import Witness, missing, places, requests
+from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
+from collector.stores.server import Server
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
 _MISSING = "database not found"
@@ -31,22 +36,30 @@ class Influx1Store:
         plates_database: str | None = None,
         user: str | None = None,
         password: str | None = None,
+        chance: Random | None = None,
     ) -> None:
-        self._url = url.rstrip("/")
         self._database, self._plates_database = database, plates_database
-        self._headers = urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {}
-        self._http = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
+        self._server = Server(url, urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {})
+        self._chance = chance or SystemRandom()
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        for database, body in requests(frames, self._database, self._plates_database):
+        for request in requests(frames, self._database, self._plates_database, self._chance):
             try:
-                self._write(database, body)
+                self._write(request.place, request.body)
             except StoreError as error:
                 if _MISSING not in str(error):
                     raise
-                self._ask(f'CREATE DATABASE "{database}"', database)
-                self._write(database, body)
+                self._ask(f'CREATE DATABASE "{request.place}"', request.place)
+                self._write(request.place, request.body)
+            if not self._has(request.place, request.witness):
+                raise missing(self._server.url, request.witness)
+
+    def _has(self, database: str, witness: Witness) -> bool:
+        tags = " AND ".join(f'"{name}" = {_text(value)}' for name, value in witness.tags.items())
+        where = f"time = {witness.at_ns:d} AND {tags}"
+        (found,) = self._ask(f'SELECT "{witness.field}" FROM "{witness.measurement}" WHERE {where}', database)
+        return bool(found)
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points."""
@@ -128,7 +141,7 @@ class Influx1Store:
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.clear()
+        self._server.close()
 
     def _fields(self) -> Iterator[tuple[str, str]]:
         """Measurement and name of every field."""
@@ -138,11 +151,11 @@ class Influx1Store:
     def _ask(self, influxql: str, database: str | None = None) -> list[list[dict[str, Any]]]:
         """The rows of each statement's answer, with their tags and the measurement."""
         asked = {"db": database or self._database, "epoch": "ms", "q": influxql}
-        answer = json.loads(self._say("/query", urlencode(asked).encode(), "application/x-www-form-urlencoded"))
+        answer = self._answer(urlencode(asked).encode())
         statements = []
-        for result in answer["results"]:
+        for result in answer:
             if _MISSING not in result.get("error", _MISSING):
-                raise StoreError(f"{self._url}: {result['error']}")
+                raise StoreError(f"{self._server.url}: {result['error']}")
             statements.append(
                 [
                     {"measurement": s.get("name"), **s.get("tags", {}), **dict(zip(s["columns"], values, strict=True))}
@@ -152,15 +165,21 @@ class Influx1Store:
             )
         return statements
 
-    def _write(self, database: str, body: bytes) -> None:
-        self._say(f"/write?{urlencode({'db': database, 'precision': 'ns'})}", body, "text/plain; charset=utf-8")
-
-    def _say(self, path: str, body: bytes, kind: str) -> bytes:
-        headers = {**self._headers, "Content-Type": kind}
+    def _answer(self, asked: bytes) -> list[Any]:
+        text = self._server.ask("/query", asked)
         try:
-            response = self._http.request("POST", self._url + path, body=body, headers=headers)
-        except HTTPError as error:
-            raise StoreError(f"{self._url} does not answer: {error}") from error
-        if response.status >= 300:
-            raise refusal(self._url, response.status, response.data, body)
-        return bytes(response.data)
+            results = json.loads(text)["results"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise StoreError(f"{self._server.url} answers what InfluxDB does not: {text[:100]!r}") from error
+        if not results:
+            raise StoreError(f"{self._server.url} answers a question with nothing")
+        return list(results)
+
+    def _write(self, database: str, lines: bytes) -> None:
+        self._server.write(f"/write?{urlencode({'db': database, 'precision': 'ns'})}", lines)
+
+
+def _text(value: str) -> str:
+    """A text of InfluxQL."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -1,0 +1,126 @@
+"""Frames as requests in line protocol, and of each request one point that is asked for once the server said yes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from random import Random
+
+import msgspec
+
+from collector.points import NAMING, PLATES, Column, Frame
+from collector.stores import RejectedError, StoreError
+from collector.stores.lines import lines
+
+LINES_A_REQUEST = 10_000
+
+
+class Witness(msgspec.Struct, frozen=True, kw_only=True):
+    """One value of a request; if it can be asked for, the server has taken the request."""
+
+    measurement: str
+    tags: dict[str, str]
+    field: str
+    at_ns: int
+    """Nanoseconds since 1970 in UTC."""
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Lines for one bucket or database."""
+
+    place: str
+    body: bytes
+    witness: Witness
+    """Any of its values, all equally likely: a server that loses some is found out soon, whichever they are."""
+
+
+def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: Random) -> list[Request]:
+    """The frames as requests of a bounded size.
+
+    Plates go to `plates`; if it is None, to `common` without what tells which vehicle it was. Raises RejectedError.
+    """
+    by_place: dict[str, list[Frame]] = {}
+    for frame in frames:
+        if frame.measurement != PLATES:
+            by_place.setdefault(common, []).append(frame)
+        elif plates is None:
+            by_place.setdefault(common, []).append(_nameless(frame))
+        else:
+            by_place.setdefault(plates, []).append(frame)
+    made: list[Request] = []
+    try:
+        for place, whole in by_place.items():
+            rendered: list[str] = []
+            held: list[Frame] = []
+            for frame in (part for each in whole for part in _parts(each)):
+                rendered += lines(frame)
+                held.append(frame)
+                if len(rendered) >= LINES_A_REQUEST:
+                    made.append(_request(place, rendered, held, chance))
+                    rendered, held = [], []
+            if rendered:
+                made.append(_request(place, rendered, held, chance))
+    except ValueError as error:
+        raise RejectedError(f"cannot be written as line protocol: {error}") from error
+    return made
+
+
+def _request(place: str, rendered: list[str], frames: list[Frame], chance: Random) -> Request:
+    return Request(place=place, body="\n".join(rendered).encode(), witness=_witness(frames, chance))
+
+
+def _parts(frame: Frame) -> Iterator[Frame]:
+    for begin in range(0, len(frame.at), LINES_A_REQUEST):
+        part = slice(begin, begin + LINES_A_REQUEST)
+        yield (
+            frame
+            if len(frame.at) <= LINES_A_REQUEST
+            else msgspec.structs.replace(
+                frame,
+                at=frame.at[part],
+                fields={name: column[part] for name, column in frame.fields.items()},
+                offset_ns=None if frame.offset_ns is None else frame.offset_ns[part],
+            )
+        )
+
+
+def _nameless(frame: Frame) -> Frame:
+    fields = {name: column for name, column in frame.fields.items() if name not in NAMING}
+    return msgspec.structs.replace(frame, fields=fields)
+
+
+def _witness(frames: list[Frame], chance: Random) -> Witness:
+    """Any value of the frames, of which one at least has one."""
+    while True:
+        frame = chance.choices(frames, [len(each.at) * len(each.fields) for each in frames])[0]
+        row, name = chance.randrange(len(frame.at)), chance.choice(list(frame.fields))
+        if _is_there(frame.fields[name], row):
+            offset = 0 if frame.offset_ns is None else int(frame.offset_ns[row])
+            at_ns = int(frame.at[row]) * 1_000_000 + offset
+            return Witness(measurement=frame.measurement, tags=frame.tags, field=name, at_ns=at_ns)
+
+
+def _is_there(column: Column, row: int) -> bool:
+    """Whether `lines` writes this value."""
+    value = column[row]
+    if isinstance(column, list):
+        return value is not None
+    if column.dtype.kind == "f":
+        return math.isfinite(value)  # type: ignore[arg-type]
+    return column.dtype.kind != "u" or bool(value)
+
+
+def missing(url: str, witness: Witness) -> StoreError:
+    """The server said yes, and has not got a value that it was sent."""
+    where = ", ".join(f"{name} {tag}" for name, tag in witness.tags.items())
+    at = datetime.fromtimestamp(witness.at_ns / 1e9, UTC).isoformat(timespec="milliseconds")
+    return StoreError(
+        f"{url} said yes but has not got what it was sent: {witness.measurement}.{witness.field} of {where} at {at}; "
+        "nothing is confirmed to the boxes. Does a proxy answer in its place, or does something there delete or drop?"
+    )
+
+
+def places(measurement: str, common: str, plates: str | None) -> list[str]:
+    """Where points of a measurement may stand: plates also where they went before they had a place of their own."""
+    return [common, plates] if plates is not None and measurement == PLATES else [common]
