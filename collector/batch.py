@@ -132,6 +132,7 @@ class Sinks:
             except msgspec.MsgspecError as error:
                 raise PackError(str(error)) from error
             result.statuses.append((box.device, status))
+            self._ledger.explain(box.device, status)
             self._paces.tell(box.device, status.paces, max(0, min(status.at, message.received)))
             return
         pack = decode_pack(topic.kind, message.payload)

@@ -15,7 +15,8 @@ import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select, text
 
 from collector.database import METADATA, Id, plain, rows, with_rows
-from edge_agent.contract.events import Lost
+from collector.outboxes_gone import GONE, note_gone
+from edge_agent.contract.events import BoxStatus, Lost
 from edge_agent.contract.runs import ranges
 
 RUNS = Table(
@@ -42,19 +43,22 @@ Index("ledger_lost_of", LOST.c.device, LOST.c.outbox)
 
 _TOTALS = text(
     "SELECT coalesce(sum(highest), 0), coalesce(sum(known), 0), "
-    "(SELECT coalesce(sum(last - first + 1), 0) FROM ledger_lost) FROM "
-    "(SELECT max(last) AS highest, sum(last - first + 1) AS known FROM ledger_runs GROUP BY device, outbox) AS o"
+    "(SELECT coalesce(sum(last - first + 1), 0) FROM ledger_lost), "
+    "coalesce(sum(CASE WHEN g.outbox IS NULL THEN 0 ELSE highest - known END), 0) FROM "
+    "(SELECT device, outbox, max(last) AS highest, sum(last - first + 1) AS known FROM ledger_runs "
+    "GROUP BY device, outbox) AS o LEFT JOIN ledger_gone g ON g.device = o.device AND g.outbox = o.outbox"
 )
 
 Key = tuple[str, int]
 
 
 class LostRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that a box reported as dropped."""
+    """Numbers that a box reported as dropped, or that are missing of an outbox that is gone."""
 
     first: int
     last: int
     kind: str
+    """Empty where nobody knows."""
     reason: str
 
 
@@ -187,11 +191,18 @@ class Ledger:
         if new:
             db.execute(self._sql.upsert, rows(new))
 
+    def explain(self, device: str, status: BoxStatus) -> None:
+        """Count as lost, from now on, what is missing of the outboxes that a box holds no more, as its status says."""
+        with self._engine.begin() as db:
+            known = db.scalars(select(RUNS.c.outbox).where(RUNS.c.device == device).distinct()).all()
+            note_gone(db, device, status, known)
+
     def summary(self, device: str | None = None) -> list[Account]:
         """Every outbox, by device; or those of one device."""
-        runs, lost = select(RUNS), select(LOST).order_by(LOST.c.id)
+        runs, lost, no_more = select(RUNS), select(LOST).order_by(LOST.c.id), select(GONE)
         if device is not None:
             runs, lost = runs.where(RUNS.c.device == device), lost.where(LOST.c.device == device)
+            no_more = no_more.where(GONE.c.device == device)
         known: dict[Key, Spans] = {}
         why: dict[Key, list[LostRange]] = {}
         with self._engine.connect() as db:
@@ -202,13 +213,14 @@ class Ledger:
                 if key in known and known[key].covers(row.first, row.last):  # else it came between the two looks
                     entry = LostRange(first=row.first, last=row.last, kind=row.kind, reason=row.reason)
                     why.setdefault(key, []).append(entry)
-        return [_account(key, known[key], why.get(key, ())) for key in sorted(known)]
+            gone = {(row.device, row.outbox): row.reason for row in db.execute(no_more)}
+        return [_account(key, known[key], why.get(key, ()), gone.get(key)) for key in sorted(known)]
 
     def totals(self) -> dict[str, int]:
         """How many events are stored, lost and missing, of all boxes together."""
         with self._engine.connect() as db:
-            highest, known, lost = db.execute(_TOTALS).one()
-        return {"stored": int(known - lost), "lost": int(lost), "missing": int(highest - known)}
+            highest, known, lost, gone = db.execute(_TOTALS).one()
+        return {"stored": int(known - lost), "lost": int(lost + gone), "missing": int(highest - known - gone)}
 
 
 class _Statements:
@@ -252,16 +264,21 @@ class _Statements:
             self.lock = with_rows(dialect, lock, outbox="BIGINT")
 
 
-def _account(key: Key, spans: Spans, lost: Sequence[LostRange]) -> Account:
-    lost_count = Spans((entry.first, entry.last) for entry in lost).count()
+def _account(key: Key, spans: Spans, lost: Sequence[LostRange], gone: str | None) -> Account:
+    known_lost = Spans((entry.first, entry.last) for entry in lost).count()
     gaps = spans.gaps()
+    missing = sum(last - first + 1 for first, last in gaps)
+    stored, lost_count = spans.count() - known_lost, known_lost
+    if gone is not None:
+        lost = [*lost, *(LostRange(first=first, last=last, kind="", reason=gone) for first, last in gaps)]
+        lost_count, missing, gaps = known_lost + missing, 0, []
     return Account(
         device=key[0],
         outbox=key[1],
         highest=spans.last[-1],
-        stored=spans.count() - lost_count,
+        stored=stored,
         lost=lost_count,
-        missing=sum(last - first + 1 for first, last in gaps),
+        missing=missing,
         missing_ranges=tuple(gaps[:100]),
         lost_ranges=tuple(lost),
     )

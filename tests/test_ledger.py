@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector.database import open_database
 from collector.ledger import Ledger, Spans
-from edge_agent.contract.events import Lost
+from edge_agent.contract.events import BoxStatus, Lost
 from edge_agent.contract.runs import pack_runs
 
 
@@ -37,6 +37,46 @@ def test_a_new_outbox_of_the_same_box_has_its_own_account(tmp_path: Path) -> Non
     ledger.enter([("air-01", 7, (1, 3), None), ("air-01", 8, (1,), None)])
     assert not ledger.knows("air-01", 8, (2,))
     assert [(a.outbox, a.highest) for a in ledger.summary()] == [(7, 3), (8, 1)]
+
+
+def test_what_is_missing_of_an_outbox_that_the_box_holds_no_more_is_lost_until_it_comes_after_all(
+    tmp_path: Path,
+) -> None:
+    ledger = ledger_at(tmp_path / "l.sqlite")
+    ledger.enter([("air-01", 7, (2, 2), None), ("air-01", 7, (6,), None), ("air-01", 8, (1,), None)])
+
+    def of_7() -> tuple[int, int, int]:
+        account, of_8 = ledger.summary()
+        total = ledger.totals()
+        assert total["stored"] == account.stored + of_8.stored
+        assert (total["lost"], total["missing"]) == (account.lost, account.missing)
+        assert account.highest == account.stored + account.lost + account.missing
+        return account.stored, account.lost, account.missing
+
+    def says(*holds: int, volatile: bool = False) -> None:
+        status = BoxStatus(online=True, at=0, version="1", outbox=8, holds=holds, volatile=volatile)
+        ledger.explain("air-01", status)
+
+    says()
+    assert of_7() == (3, 0, 3), "an agent of before says nothing"
+    says(7, 8)
+    assert of_7() == (3, 0, 3)
+    ledger.explain("air-02", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))
+    assert of_7() == (3, 0, 3), "another box's disk is another"
+    says(8)
+    says(8)
+    assert of_7() == (3, 3, 0)
+    account = ledger.summary("air-01")[0]
+    assert [(r.first, r.last, r.kind) for r in account.lost_ranges] == [(1, 1, ""), (4, 5, "")]
+    assert "no longer has this outbox" in account.lost_ranges[0].reason
+    assert not ledger.knows("air-01", 7, (4,))
+    ledger.enter([("air-01", 7, (4,), None)])
+    assert of_7() == (4, 2, 0), "stored as any other"
+    says(7, 8)
+    assert of_7() == (4, 0, 2), "the disk is back"
+    says(8, volatile=True)
+    assert of_7() == (4, 2, 0)
+    assert "in memory only" in ledger.summary()[0].lost_ranges[0].reason
 
 
 batches = st.lists(st.lists(st.sets(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4), max_size=6)
