@@ -1,4 +1,4 @@
-"""A whole centre on this machine for the load to meet: Mosquitto, a store and the collector, each a process of its own."""
+"""A whole centre on this machine for the load: Mosquitto, a store and the collector, each a process of its own."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Centre:
     """The processes, by name: `mosquitto`, the store's unless it is DuckDB, `collector`. They end with the context."""
 
     def __init__(self, folder: Path, fleet: Path, store: str = "victoria-metrics") -> None:
-        """`folder` exists; `fleet` is a folder that `make_fleet` wrote. Raises CentreError where a program is missing."""
+        """`folder` exists; `fleet` is one that `make_fleet` wrote. Raises CentreError where a program is missing."""
         if store not in STORES:
             raise CentreError(f"{store} is not a store; choose one of {', '.join(STORES)}")
         self.folder, self.fleet = folder, fleet

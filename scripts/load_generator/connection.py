@@ -1,7 +1,7 @@
 """One MQTT 3.1.1 connection in the event loop: no thread, no queue of its own, a few kilobytes each.
 
 What thousands of boxes in one process need of the protocol and no more: connect with a last will, subscribe, publish at
-QoS 0 and 1, take messages at both, ping. What QoS 1 would repeat is not repeated: the boxes say it anew at each connection.
+QoS 0 and 1, take messages at both, ping. Nothing is repeated at QoS 1: the boxes say it anew at each connection.
 """
 
 from __future__ import annotations

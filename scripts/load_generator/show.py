@@ -53,7 +53,7 @@ class Progress(AbstractContextManager["Progress"]):
 def show(result: Result, console: Console) -> None:
     """Print the table."""
     table = Table(
-        title=f"{result.boxes:,} boxes, {result.minutes:g} minutes, {result.events:,} events, {result.megabytes:,} MB sent",
+        title=f"{result.boxes:,} boxes, {result.minutes:g} min, {result.events:,} events, {result.megabytes:,} MB",
         title_justify="left",
     )
     for heading in ("packs of", "sent", "confirmed", "sent again", "p50", "p95", "p99", "longest"):
