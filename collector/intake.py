@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import msgspec
 from paho.mqtt import client as mqtt
-from sqlalchemy.exc import OperationalError
 
 from collector.batch import Arrival, Message, Sinks, receipt
 from collector.commands import Commands
+from collector.database import UNAVAILABLE
 from collector.live import Live
 from collector.mqtt import make_client
 from collector.settings import BrokerSettings
@@ -99,7 +99,7 @@ class Intake:
         """Carry a batch through the sinks; False if the store is down, or the database does not answer."""
         try:
             return await self._carry(client, batch)
-        except OperationalError as error:
+        except UNAVAILABLE as error:
             self._stopped(f"database: {error}")
             return False
 

@@ -6,9 +6,9 @@ The oldest go when there are too many, and with the plates, as some may hold pla
 from __future__ import annotations
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Engine, Integer, LargeBinary, String, Table, delete, func, insert, select
+from sqlalchemy import BigInteger, Column, Engine, LargeBinary, String, Table, delete, func, insert, select
 
-from collector.database import METADATA
+from collector.database import METADATA, Id
 
 KEPT = 1000
 PAYLOAD_KEPT = 64 * 1024
@@ -17,7 +17,7 @@ PAYLOAD_KEPT = 64 * 1024
 QUARANTINE = Table(
     "quarantine",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("received", BigInteger, nullable=False),
     Column("topic", String(100), nullable=False),
     Column("reason", String(300), nullable=False),

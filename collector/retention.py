@@ -11,9 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 
 import msgspec
-from sqlalchemy.exc import OperationalError
 
 from collector.alerts.desk import PlateDesk
+from collector.database import UNAVAILABLE
 from collector.live import Live
 from collector.points import PLATES
 from collector.quarantine import Quarantine
@@ -59,5 +59,5 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     async def _do(self, where: str, work: Callable[[], None]) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self.thread, work)
-        except (StoreError, OperationalError) as error:
+        except (StoreError, *UNAVAILABLE) as error:
             log.error("retention: %s: %s; tried again in an hour", where, error)  # noqa: TRY400

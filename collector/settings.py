@@ -23,6 +23,8 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Url = Annotated[str, Meta(pattern=r"^https?://[^/\s]+", title="an address such as http://127.0.0.1:8086")]
 StoreName = Annotated[str, Meta(pattern=r'^[^"\\\n]{1,64}$')]
 """Of a bucket or database; without what ends a name in a query."""
+ShareName = Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$", title="a name such as collectors")]
+DatabaseName = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
 _APART = "{} must not be {}: whoever reads the one could read the other; left out, plates are written without text"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -54,10 +56,31 @@ class BrokerSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="
     user: str = "collector"
     password_file: FilePath | None = None
     tls: TlsSettings | None = None
+    share: ShareName | None = None
+    """Name of the group of collectors that share what the boxes send; the same for all of them."""
 
     def __post_init__(self) -> None:
         if self.tls is None and self.host not in LOOPBACK:
             raise ValueError("a broker on another machine needs tls: {ca: <its authority's certificate>}")
+
+
+class SqliteSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="sqlite"):
+    """The embedded database, a file in the state folder; for one collector."""
+
+
+class PostgresqlSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="postgresql"):
+    """A database on PostgreSQL 14 or newer, which several collectors may share. The tables are made in it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 5432
+    name: DatabaseName = "collector"
+    user: DatabaseName = "collector"
+    password_file: FilePath | None = None
+    tls: TlsSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.tls is None and self.host not in LOOPBACK:
+            raise ValueError("a database on another machine needs tls: {ca: <its authority's certificate>}")
 
 
 class DuckDbSettings(_Strict, frozen=True, kw_only=True, tag_field="kind", tag="duckdb"):
@@ -145,6 +168,7 @@ class Settings(_Strict, frozen=True, kw_only=True):
     ]
     broker: EmbeddedBroker | BrokerSettings = EmbeddedBroker()
     store: DuckDbSettings | Influx2Settings | Influx1Settings | VictoriaSettings = DuckDbSettings()
+    database: SqliteSettings | PostgresqlSettings = SqliteSettings()
     web: WebSettings = WebSettings()
     quality: QualitySettings = QualitySettings()
     averages: AverageSettings = AverageSettings()
@@ -152,6 +176,14 @@ class Settings(_Strict, frozen=True, kw_only=True):
     regulator: RegulatorSettings | None = None
     expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180
     """A box from which nothing came for so long is late."""
+
+    def __post_init__(self) -> None:
+        embedded = isinstance(self.database, SqliteSettings) or isinstance(self.store, DuckDbSettings)
+        if isinstance(self.broker, BrokerSettings) and self.broker.share is not None and embedded:
+            raise ValueError(
+                "collectors that share (broker.share) need a database and a store that all of them reach: "
+                "database: {kind: postgresql, ...} and a store that is a server"
+            )
 
 
 def load(path: Path) -> Settings:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Column,
     Engine,
     ForeignKey,
-    Integer,
     LargeBinary,
     String,
     Table,
@@ -30,7 +29,7 @@ from collector.alerts import sightings
 from collector.alerts.match import Difference, Hit, Kind, normal
 from collector.alerts.sightings import SIGHTINGS, Sighting, insert_new, insert_sighting, sighting
 from collector.alerts.watchlist import WATCHLIST, Entry, Watchlist
-from collector.database import METADATA
+from collector.database import METADATA, Id
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import PlateRead
 
@@ -45,9 +44,9 @@ SURE_CHARACTER = 60
 ALERTS = Table(
     "alerts",
     METADATA,
-    Column("id", Integer, primary_key=True),
-    Column("sighting", Integer, ForeignKey("sightings.id", ondelete="CASCADE"), nullable=False),
-    Column("entry", Integer, ForeignKey("watchlist.id"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("sighting", Id, ForeignKey("sightings.id", ondelete="CASCADE"), nullable=False),
+    Column("entry", Id, ForeignKey("watchlist.id"), nullable=False),
     Column("kind", String, nullable=False),
     Column("differences", LargeBinary, nullable=False),  # JSON
     Column("raised", BigInteger, nullable=False),

@@ -24,14 +24,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from collector.alerts.match import normal
-from collector.database import METADATA
+from collector.database import METADATA, Id
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import PlateRead
 
 SIGHTINGS = Table(
     "sightings",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("device", String, nullable=False),
     Column("outbox", BigInteger, nullable=False),
     Column("number", BigInteger, nullable=False),

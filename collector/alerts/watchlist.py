@@ -13,7 +13,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Engine,
-    Integer,
     String,
     Table,
     and_,
@@ -26,7 +25,7 @@ from sqlalchemy.engine import Connection, Row
 
 from collector.alerts.match import Matcher, normal_pattern
 from collector.bilingual import BilingualError
-from collector.database import METADATA
+from collector.database import METADATA, Id
 
 MAX_DAYS = 366
 """An entry is renewed by hand at least this often."""
@@ -35,7 +34,7 @@ _DAY_MS = 86_400_000
 WATCHLIST = Table(
     "watchlist",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("pattern", String, nullable=False),  # without separators
     Column("reason", String, nullable=False),
     Column("officer", String, nullable=False),

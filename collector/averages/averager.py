@@ -20,7 +20,6 @@ from functools import partial
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy.exc import OperationalError
 
 from collector.averages.aqi import DUST, GASES, NOWCAST_HOURS
 from collector.averages.indices import BACK_MS, LENGTH_MS
@@ -29,6 +28,7 @@ from collector.averages.means import Means
 from collector.averages.periods import DAY, HOUR, LONGER, Period, Times, end_of_last, holding, stops
 from collector.averages.source import Source, frame
 from collector.averages.touched import Touched
+from collector.database import UNAVAILABLE
 from collector.points import Column, Frame
 from collector.stores import RejectedError, StoreError, Table
 from edge_agent.contract.device import Box
@@ -69,7 +69,7 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
             busy = False
             try:
                 busy = await asyncio.get_running_loop().run_in_executor(self.thread, self.round, now())
-            except (StoreError, OperationalError) as error:
+            except (StoreError, *UNAVAILABLE) as error:
                 if str(error) != trouble:
                     log.error("averages: %s; made when it works again", error)  # noqa: TRY400
                 trouble = str(error)

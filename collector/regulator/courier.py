@@ -13,8 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy.exc import OperationalError
-
+from collector.database import UNAVAILABLE
 from collector.regulator import files
 from collector.regulator.files import CycleFile
 from collector.regulator.login import log_in
@@ -89,7 +88,7 @@ class Courier:
             for file in waiting:
                 if not await self._send(file):
                     break
-        except OperationalError as error:
+        except UNAVAILABLE as error:
             log.warning("regulator: the database did not answer: %s; tried again", error)
             return False
         return bool(waiting)

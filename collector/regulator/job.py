@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from collector.averages.touched import Touched
+from collector.database import UNAVAILABLE
 from collector.regulator.courier import FIRST_PAUSE_S, Courier
 from collector.regulator.maker import DAY_MS, Maker
 from collector.regulator.settings import Ftp, RegulatorSettings
@@ -92,7 +92,7 @@ class Regulator:
                 if failed:
                     log.info("regulator: files are made again")
                 failed = False
-            except (StoreError, OperationalError) as error:
+            except (StoreError, *UNAVAILABLE) as error:
                 if not failed:
                     log.warning("regulator: no files can be made: %s; tried again", error)
                 failed = True
@@ -102,7 +102,7 @@ class Regulator:
         while True:
             try:
                 await self._in_thread(self.look)
-            except OperationalError as error:
+            except UNAVAILABLE as error:
                 log.warning("regulator: the database did not answer: %s", error)
             await asyncio.sleep(WATCH_S)
 

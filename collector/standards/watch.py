@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 
 import msgspec
-from sqlalchemy.exc import OperationalError
 
 from collector.averages.periods import HOUR
 from collector.averages.touched import Touched
+from collector.database import UNAVAILABLE
 from collector.points import Frame
 from collector.standards.exceedances import Change, Exceedance, Exceedances, Finding
 from collector.standards.judge import Mean, means, samples
@@ -56,7 +56,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
             try:
                 taken = await loop.run_in_executor(self.thread, self.round, now())
                 self.show(await loop.run_in_executor(self.thread, self.open, now()))
-            except (StoreError, OperationalError) as error:
+            except (StoreError, *UNAVAILABLE) as error:
                 if str(error) != trouble:
                     log.error("limits: %s; tried again", error)  # noqa: TRY400
                 trouble, taken = str(error), 0

@@ -20,7 +20,6 @@ from sqlalchemy import (
     Column,
     Engine,
     ForeignKey,
-    Integer,
     LargeBinary,
     String,
     Table,
@@ -31,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from collector.database import METADATA
+from collector.database import METADATA, Id
 
 Role = Literal["technician", "officer", "police", "operator"]
 """`officer` is an environmental officer."""
@@ -56,7 +55,7 @@ SESSION_MS = 12 * 3_600_000
 TOKENS = Table(
     "tokens",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("name", String(64), nullable=False),
     Column("role", String(16), nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
@@ -67,13 +66,13 @@ SESSIONS = Table(
     "sessions",
     METADATA,
     Column("digest", LargeBinary, primary_key=True),
-    Column("token", Integer, ForeignKey("tokens.id"), nullable=False),
+    Column("token", Id, ForeignKey("tokens.id"), nullable=False),
     Column("expires", BigInteger, nullable=False),
 )
 AUDIT = Table(
     "audit",
     METADATA,
-    Column("id", Integer, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("who", String(64), nullable=False),
     Column("role", String(16), nullable=False),

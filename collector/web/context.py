@@ -39,6 +39,9 @@ class LedgerSummary(Protocol):
     def summary(self) -> list[Account]:
         """Every outbox, by device."""
 
+    def totals(self) -> dict[str, int]:
+        """How many events are stored, lost and missing, of all boxes together."""
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that handlers use."""
