@@ -31,11 +31,15 @@ class Server:
         self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
         self._rests_until = 0.0
 
-    def write(self, path: str, lines: bytes) -> None:
-        """Send lines; not while the server rests, as it has asked for."""
+    def leave_alone(self) -> None:
+        """Raise StoreError while the server rests, as it has asked for."""
         left = self._rests_until - time.monotonic()
         if left > 0:
             raise StoreError(f"{self.url} asked for a rest, of which {left:.0f} s are left")
+
+    def write(self, path: str, lines: bytes) -> None:
+        """Send lines, unless the server rests."""
+        self.leave_alone()
         self.ask(path, lines, LINES)
 
     def ask(self, path: str, body: bytes = b"", kind: str = FORM) -> bytes:

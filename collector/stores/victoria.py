@@ -58,6 +58,7 @@ class VictoriaStore:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; RejectedError before anything is sent if one is older than is kept, or far ahead."""
+        self._server.leave_alone()
         self._refuse_outside(frames)
         made = requests([_numbers(frame) for frame in frames], "", None, self._chance)
         for request in made:

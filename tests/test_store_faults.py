@@ -1,0 +1,129 @@
+"""Stores whose server fails in every way that HTTP allows: no yes that is not true, and soon at work again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from itertools import count
+from pathlib import Path
+
+import pytest
+from frames import air, series
+from servers import influxd, victoria_metrics
+
+from collector.stores import RejectedError, Store, StoreError
+from collector.stores import server as server_module
+from collector.stores.influx1 import Influx1Store
+from collector.stores.server import LONGEST_REST_S, seconds
+from collector.stores.victoria import VictoriaStore
+from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
+
+LIMIT_S = 0.4
+STATION = (f"air-{number}" for number in count(10))
+FRAMES = [air(pm2_5=[1, 2, 3], pm2_5_flag=[1, 1, 1]), air("air-02", pm2_5=[4], pm2_5_flag=[1])]
+STORES = {
+    "influx1": (influxd, Influx1Store, {"database": "island"}),
+    "victoriametrics": (victoria_metrics, VictoriaStore, {}),
+}
+FAULTS = {
+    "503": (
+        Fault(kind="status", status=503),
+        "answers 503: no room; it has too much to do, starts, or its disk is full",
+    ),
+    "500": (Fault(kind="status", status=500), "answers 500: no room; its own log says more"),
+    "500 though stored": (Fault(kind="status", status=500, stored=True), "answers 500"),
+    "502": (Fault(kind="status", status=502, body=b"<html>"), "502: <html>; something stands before it"),
+    "a redirection": (Fault(kind="status", status=301, headers={"Location": "/"}), "answers 301"),
+    "too late": (Fault(kind="slow", seconds=2 * LIMIT_S), "nothing within 0.4 s: is it overloaded, or its disk full"),
+    "never": (Fault(kind="silent"), "nothing within 0.4 s"),
+    "half an answer": (Fault(kind="half"), "does not answer: .*does it run"),
+    "a reset": (Fault(kind="reset"), "does not answer: .*reset"),
+    "a reset though stored": (Fault(kind="reset", stored=True), "does not answer: .*reset"),
+    "a yes without the points": (
+        Fault(kind="false_success", where="write"),
+        "said yes but has not got what it was sent",
+    ),
+    "nonsense instead of JSON": (Fault(kind="status", status=200, body=b"OK"), "answers what .* does not: b'OK'"),
+    "JSON of another kind": (Fault(kind="status", status=200, body=b"[1]"), r"answers what .* does not: b'\[1\]'"),
+}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def behind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """Kind and address of a real server."""
+    with STORES[request.param][0](tmp_path_factory.mktemp(request.param)) as server:
+        yield request.param, server.url
+
+
+@pytest.fixture
+def proxy(behind: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyHttp]:
+    monkeypatch.setattr(server_module, "TIMEOUT_S", LIMIT_S)
+    with FaultyHttp(behind[1]) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def store(behind: tuple[str, str], proxy: FaultyHttp) -> Iterator[Store]:
+    _, make, more = STORES[behind[0]]
+    store = make(url=proxy.url, **more)
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS.values(), ids=FAULTS)
+def test_no_yes_that_is_not_true_and_at_work_again_at_once(proxy: FaultyHttp, store: Store, fault: Fault, said: str):
+    station = next(STATION)
+    store.write([air(station, pm2_5=[1, 2, 3], pm2_5_flag=[1, 1, 1])])
+    proxy.fault = fault
+    began = time.monotonic()
+    for _ in range(2):
+        with pytest.raises(StoreError, match=said) as failed:
+            store.write([air(station, first=3, pm2_5=[5], pm2_5_flag=[1])])
+        assert not isinstance(failed.value, RejectedError)
+    assert time.monotonic() - began < 3
+    proxy.fault = None
+    began = time.monotonic()
+    store.write([air(station, first=3, pm2_5=[5], pm2_5_flag=[1])])
+    assert time.monotonic() - began < 1
+    assert [row.value for row in store.readings(series(station=station))] == [1, 2, 3, 5]
+
+
+@pytest.mark.parametrize("fault", [fault for fault, _ in FAULTS.values() if not fault.where])
+def test_questions_fail_as_clearly(proxy: FaultyHttp, store: Store, fault: Fault):
+    store.write(FRAMES)
+    proxy.fault = fault
+    with pytest.raises(StoreError):
+        store.readings(series())
+    with pytest.raises(StoreError):
+        store.latest(0)
+
+
+def test_a_server_that_asks_for_rest_gets_it(proxy: FaultyHttp, store: Store):
+    proxy.fault = Fault(kind="status", status=429, headers={"Retry-After": "1"})
+    with pytest.raises(StoreError, match="429: no room; it asks to be left alone for 1 s; it has too much to do"):
+        store.write(FRAMES)
+    proxy.fault, before = None, proxy.passed
+    with pytest.raises(StoreError, match="asked for a rest"):
+        store.write(FRAMES)
+    assert proxy.passed == before, "nothing was sent"
+    store.latest(0)  # questions are no burden
+    time.sleep(1)
+    store.write(FRAMES)
+
+
+def test_rest_is_bounded_whatever_is_asked():
+    assert [seconds(asked) for asked in ("2", "0.5", "-3", "1e9", "nan", "soon", "", None)] == [
+        *(2, 0.5, 0, LONGEST_REST_S, 0, 0, 0, 0)
+    ]
+    assert 25 < seconds(formatdate(time.time() + 30, usegmt=True)) <= 30
+    assert seconds(formatdate(time.time() + 1e6, usegmt=True)) == LONGEST_REST_S
+
+
+def test_what_influx_1_will_not_keep_is_a_refusal(tmp_path: Path):
+    with influxd(tmp_path) as server:
+        store = Influx1Store(url=server.url, database="island")
+        store.write(FRAMES)
+        store._ask('ALTER RETENTION POLICY "autogen" ON "island" DURATION 30d')
+        with pytest.raises(RejectedError, match="400: partial write: points beyond retention policy dropped=1"):
+            store.write([air(first=-1440 * 400, pm2_5=[1])])
