@@ -1,0 +1,110 @@
+"""Made against stored, event by event; and against the ledger and the alerts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from scripts.fault_matrix.books import Books
+from scripts.fault_matrix.numbered import Made, watched
+from scripts.fault_matrix.side_log import Entry
+from scripts.fault_matrix.stored import Stored
+
+SideLogs = Mapping[str, Mapping[tuple[str, int], Entry]]
+"""By box, then by kind and number."""
+
+
+@dataclass
+class Comparison:
+    """What became of the events that were made; the lists name what is wrong, as `box kind number: what`."""
+
+    made: int = 0
+    stored: int = 0
+    explained: Counter[str] = field(default_factory=Counter)
+    """Gaps by their reason in the ledger."""
+    waiting: list[str] = field(default_factory=list)
+    """Neither stored nor explained (yet)."""
+    lost: list[str] = field(default_factory=list)
+    """The ledger says stored, the store has nothing: the box has forgotten it."""
+    twice: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    """Stored, but never made so: another value, another time."""
+    alerts_missed: list[str] = field(default_factory=list)
+    alerts_doubled: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[str]:
+        """What time will not mend."""
+        return [*self.lost, *self.twice, *self.foreign, *self.alerts_doubled]
+
+    @property
+    def good(self) -> bool:
+        """Whether everything holds."""
+        return not (self.wrong or self.waiting or self.alerts_missed)
+
+
+def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: SideLogs) -> Comparison:
+    """Compare; `before` was read before books, then points, `after` after them."""
+    result = Comparison()
+    found = _found(points)
+    for box, entries in before.items():
+        for entry in entries.values():
+            if entry.outbox:
+                _look_for(box, entry, books, found, result)
+    for (box, kind, number), places in found.items():
+        name = f"{box} {kind} {number}"
+        known = after[box].get((kind, number))
+        if known is None:
+            result.foreign.append(f"{name}: never made, stored as {_places(places)}")
+        elif {known.event} != places:
+            wrong = result.twice if known.event in places else result.foreign
+            wrong.append(f"{name}: made as {_places({known.event})}, stored as {_places(places)}")
+    _look_at_sightings(books, after, result)
+    return result
+
+
+Found = dict[tuple[str, str, int], set[Made]]
+
+
+def _found(points: Iterable[Stored]) -> Found:
+    found: Found = defaultdict(set)
+    for box, event in points:
+        found[box, event.kind, event.number].add(event)
+    return dict(found)
+
+
+def _look_for(box: str, entry: Entry, books: Books, found: Found, result: Comparison) -> None:
+    kind, number = entry.event.kind, entry.event.number
+    name = f"{box} {kind} {number} (outbox {entry.outbox}, event {entry.number}, {entry.event.at} ms)"
+    account, reason = books.of(box, entry.outbox, entry.number)
+    in_store = (box, kind, number) in found
+    result.made += 1
+    if account == "lost":
+        result.explained[reason] += 1
+    elif account == "stored" and in_store:
+        result.stored += 1
+    elif account == "stored":
+        result.lost.append(f"{name}: in the ledger, not in the store")
+    else:
+        result.waiting.append(f"{name}: {account} in the ledger, {'' if in_store else 'not '}in the store")
+    if kind == "plates" and account == "stored":
+        if not (rows := books.sightings.get((box, number))):
+            result.lost.append(f"{name}: in the ledger, no sighting")
+        elif watched(number) and not any(books.alerts[row] for row in rows):
+            result.alerts_missed.append(f"{name}: no alert")
+
+
+def _look_at_sightings(books: Books, made: SideLogs, result: Comparison) -> None:
+    for (box, number), rows in books.sightings.items():
+        name = f"{box} plates {number}"
+        if ("plates", number) not in made[box]:
+            result.foreign.append(f"{name}: a sighting that was never made")
+        if len(rows) > 1:
+            result.twice.append(f"{name}: {len(rows)} sightings")
+        if (alerts := sum(books.alerts[row] for row in rows)) > watched(number):
+            result.alerts_doubled.append(f"{name}: {alerts} alerts")
+
+
+def _places(events: set[Made]) -> str:
+    return ", ".join(f"{event.place} at {event.at}" for event in sorted(events))

@@ -1,0 +1,137 @@
+"""Rounds of faults on one stage, each followed by the wait until everything is normal and compared."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from scripts.fault_matrix.books import Books, read_books
+from scripts.fault_matrix.box import Box
+from scripts.fault_matrix.comparison import Comparison, SideLogs, compare
+from scripts.fault_matrix.faults import Fault, Moment
+from scripts.fault_matrix.link import Link
+from scripts.fault_matrix.stage import Stage
+
+NORMAL_S = 60.0
+"""Within so long after the last fault of a round everything that was made before is stored or explained."""
+FAULTS = (3, 6)
+WITHIN_S = 4.0
+HOLD_S = (0.2, 3.0)
+LOOK_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Injected:
+    """A fault that was done."""
+
+    fault: Fault
+    target: str
+    at_s: float
+    hold_s: float
+    error: list[BaseException] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return f"{self.at_s:.1f} s: {self.fault.name} ({self.target}) for {self.hold_s:.1f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """What a round did and what came of it."""
+
+    number: int
+    injected: Sequence[Injected]
+    result: Comparison
+    return_s: float
+    """From the end of the last fault until everything was normal."""
+
+
+def bag(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
+    """Every fault once in any order, and again."""
+    while True:
+        yield from chance.sample(faults, len(faults))
+
+
+def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Round:
+    """Do faults, each for so many seconds, wait until everything is normal, compare."""
+    injected, threads = [], []
+    began = time.monotonic()
+    for fault, hold_s in faults:
+        chance = random.Random(stage.chance.randrange(2**32))
+        target = chance.choice(fault.targets(stage))
+        done = Injected(
+            fault=fault,
+            target=getattr(target, "name", stage.kind.name),
+            at_s=stage.chance.uniform(0, WITHIN_S),
+            hold_s=hold_s,
+        )
+        injected.append(done)
+        moment = Moment(stage=stage, chance=chance, hold_s=hold_s)
+        threads.append(threading.Thread(target=_do, args=(done, target, moment, began), name=fault.name))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors := [error for done in injected for error in done.error]:
+        raise errors[0]
+    return_s, result = _until_normal(stage)
+    return Round(number=number, injected=injected, result=result, return_s=return_s)
+
+
+def _do(done: Injected, target: object, moment: Moment, began: float) -> None:
+    time.sleep(max(0.0, began + done.at_s - time.monotonic()))
+    try:
+        with ExitStack() as held:
+            for lock in _locks(target, moment.stage):
+                held.enter_context(lock)
+            done.fault.act(target, moment)
+    except BaseException as error:
+        done.error.append(error)
+
+
+def _locks(target: object, stage: Stage) -> list[threading.Lock]:
+    """One fault at a time works on a box, on a link, on the centre."""
+    if isinstance(target, Box):
+        return [target.busy]
+    if isinstance(target, Link):
+        return [target.busy]
+    if isinstance(target, Stage):
+        return [stage.busy, *(box.busy for box in stage.boxes)]
+    return [stage.busy]
+
+
+def _until_normal(stage: Stage) -> tuple[float, Comparison]:
+    """Wait until all that was made until now is dealt with; how long that took, and the last comparison."""
+    healed = time.monotonic()
+    before: SideLogs = {box.name: dict(box.made.read_on()) for box in stage.boxes}
+    result = Comparison()
+    while True:
+        waited = time.monotonic() - healed
+        try:
+            books = read_books(stage.database)
+            if waited > NORMAL_S or _dealt_with(before, books):
+                points = stage.points()
+                result = compare(before, books, points, {box.name: box.made.read_on() for box in stage.boxes})
+                if result.good or result.wrong:
+                    return waited, result
+        except (SQLAlchemyError, OSError):
+            if waited > NORMAL_S:
+                raise
+        if waited > NORMAL_S:
+            return waited, result
+        time.sleep(LOOK_S)
+
+
+def _dealt_with(made: SideLogs, books: Books) -> bool:
+    """Whether the ledger knows every event; asked before the store is, since that costs more."""
+    return all(
+        books.of(box, entry.outbox, entry.number)[0] in ("stored", "lost")
+        for box, entries in made.items()
+        for entry in entries.values()
+        if entry.outbox
+    )

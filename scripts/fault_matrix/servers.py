@@ -1,0 +1,84 @@
+"""The servers of a stage, as programs that can be killed and started again in their folder at their port."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+from collector.credentials import access_list
+from scripts.fault_matrix.programs import Program
+
+DATABASE = "island"
+
+
+def mosquitto(folder: Path, port: int, passwords: Path) -> Program:
+    """Debian's broker with persistence, so that there is a state to lose."""
+    home = folder / "mosquitto"
+    home.mkdir()
+    access, conf = home / "access", home / "mosquitto.conf"
+    access.write_text(access_list())
+    conf.write_text(
+        f"listener {port} 127.0.0.1\nuser root\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
+        f"persistence true\npersistence_location {home}/\nautosave_interval 2\n"
+    )
+    return Program("mosquitto", [_find("mosquitto"), "-c", str(conf)], folder, port=port)
+
+
+def influxd(home: Path, logs: Path, ports: tuple[int, int]) -> Program:
+    """Debian's InfluxDB 1.6.7; it listens on the first port."""
+    conf = logs / "influxd.conf"
+    conf.write_text(
+        f"""
+        reporting-disabled = true
+        bind-address = "127.0.0.1:{ports[1]}"
+        [meta]
+          dir = "{home}/meta"
+        [data]
+          dir = "{home}/data"
+          wal-dir = "{home}/wal"
+          query-log-enabled = false
+        [http]
+          bind-address = "127.0.0.1:{ports[0]}"
+          log-enabled = false
+        [monitor]
+          store-enabled = false
+        """
+    )
+    return Program("influxd", [_find("influxd"), "-config", str(conf)], logs, port=ports[0])
+
+
+def victoria_metrics(home: Path, logs: Path, port: int) -> Program:
+    """Debian's VictoriaMetrics 1.79."""
+    command = [
+        _find("victoria-metrics"),
+        f"-storageDataPath={home}/data",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-retentionPeriod=100y",
+        "-memory.allowedBytes=128MB",
+        "-storage.minFreeDiskSpaceBytes=2MB",
+    ]
+    return Program("victoria-metrics", command, logs, port=port)
+
+
+def make_database(port: int, limit_s: float = 30.0) -> None:
+    """Make the database in InfluxDB 1.x. Raises URLError if it does not answer."""
+    address = f"http://127.0.0.1:{port}/query?{urlencode({'q': f'CREATE DATABASE {DATABASE}'})}"
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        with suppress(OSError):
+            urlopen(Request(address, method="POST"), timeout=5).close()
+            return
+        time.sleep(0.2)
+    raise URLError("InfluxDB does not answer")
+
+
+def _find(name: str) -> str:
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
+    if found is None:
+        raise FileNotFoundError(f"{name} is not installed; scripts/faults installs it")
+    return found
