@@ -74,9 +74,8 @@ class Maker:
         if kind == "wifi":
             clients = _CLIENTS[: (number + self._seed) % 31]
             rx, tx = sum(client.rx for client in clients), sum(client.tx for client in clients)
-            return WifiUsage(at=at, seconds=60, rx=rx, tx=tx, clients=clients, leases=len(clients)), 30 + 22 * len(
-                clients
-            )
+            usage = WifiUsage(at=at, seconds=60, rx=rx, tx=tx, clients=clients, leases=len(clients))
+            return usage, 30 + 22 * len(clients)
         return _heartbeat(at, number), 110
 
     def _plate(self, number: int, at: int) -> PlateRead:
