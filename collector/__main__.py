@@ -108,7 +108,9 @@ def _check(options: argparse.Namespace) -> int:
 def _access_list(options: argparse.Namespace) -> int:
     for name in options.name:
         if not is_collector(name):
-            raise Failure(f"{name} may be a box's name\n  call collectors {COLLECTOR}, {COLLECTOR}-2, {COLLECTOR}-3 ...")
+            raise Failure(
+                f"{name} may be a box's name\n  call collectors {COLLECTOR}, {COLLECTOR}-2, {COLLECTOR}-3 ..."
+            )
     print(access_list(options.name), end="")
     return 0
 

@@ -13,8 +13,8 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from collector.web.access import AUDIT, ROLES, SESSION_MS, SESSIONS, TOKENS
-from collector.web.app import ROUTES
 from collector.web.guard import COOKIE
+from collector.web.routes import ROUTES
 
 PICTURE = "/api/v1/plates/cam-01.7.1/picture"
 READINGS = "/api/v1/readings?station=air-01&quantity=pm2_5"
@@ -32,6 +32,8 @@ MATRIX: dict[tuple[str, str], tuple[str, Any, set[str]]] = {
     ("POST", "/logout"): ("/logout", None, EVERYBODY),
     ("GET", "/metrics"): ("/metrics", None, {"operator"}),
     ("GET", "/api/v1/devices"): ("/api/v1/devices", None, EVERYBODY),
+    ("GET", "/api/v1/openapi.json"): ("/api/v1/openapi.json", None, EVERYBODY),
+    ("GET", "/api/v1/notices"): ("/api/v1/notices", None, EVERYBODY),
     ("GET", "/api/v1/readings"): (READINGS, None, {"technician", "officer", "operator"}),
     ("GET", "/api/v1/regulator"): ("/api/v1/regulator", None, {"officer", "operator"}),
     ("GET", "/api/v1/averages"): (AVERAGES, None, {"technician", "officer", "operator"}),

@@ -1,4 +1,4 @@
-"""The web application: which paths there are, who may take them, and its life beside the intake."""
+"""The web application and its life beside the intake."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from collector.live import LAST_ALERTS, LatestReading
 from collector.notices import Told, notices
 from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
-from collector.web import calibration, measurements, officers, page, police, regulator, reports
+from collector.web import page
 from collector.web.context import CONTEXT, Context
-from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, Route, dress, guard
+from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, dress, guard
+from collector.web.routes import ROUTES
 from edge_agent.contract.quantities import BY_NAME
 
 log = logging.getLogger(__name__)
@@ -23,39 +24,6 @@ log = logging.getLogger(__name__)
 SWEEP_S = 2.0
 REMEMBERED_MS = 86_400_000
 """Older readings are not the latest ones any more."""
-
-ROUTES = (
-    Route(method="GET", path="/healthz", handler=measurements.healthz, public=True),
-    Route(method="GET", path="/login", handler=page.login_form, public=True),
-    Route(method="POST", path="/login", handler=page.login, public=True),
-    Route(method="POST", path="/logout", handler=page.logout, page=True),
-    Route(method="GET", path="/", handler=page.page, page=True),
-    Route(method="GET", path="/live", handler=page.live),
-    Route(method="GET", path="/metrics", handler=measurements.metrics, right="metrics"),
-    Route(method="GET", path="/api/v1/devices", handler=measurements.devices, right="devices"),
-    Route(method="GET", path="/api/v1/notices", handler=measurements.notices, right="devices"),
-    Route(method="GET", path="/api/v1/readings", handler=measurements.readings, right="readings"),
-    Route(method="GET", path="/api/v1/averages", handler=reports.averages, right="readings"),
-    Route(method="GET", path="/api/v1/aqi", handler=reports.aqi, right="readings"),
-    Route(method="GET", path="/api/v1/gaps", handler=reports.gaps, right="readings"),
-    Route(method="GET", path="/api/v1/curve.png", handler=reports.curve, right="readings"),
-    Route(method="GET", path="/api/v1/reports/{station}", handler=reports.day, right="readings"),
-    Route(method="GET", path="/api/v1/limits", handler=officers.limits, right="limits"),
-    Route(method="GET", path="/api/v1/exceedances", handler=officers.exceedances, right="limits"),
-    Route(
-        method="POST", path="/api/v1/devices/{device}/calibration", handler=calibration.calibrate, right="calibration"
-    ),
-    Route(method="GET", path="/api/v1/regulator", handler=regulator.regulator, right="regulator"),
-    Route(method="GET", path="/api/v1/ledger", handler=measurements.ledger, right="ledger"),
-    Route(method="GET", path="/api/v1/plates", handler=police.plates, right="plates"),
-    Route(method="GET", path="/api/v1/plates/{id}/picture", handler=police.picture, right="plates"),
-    Route(method="GET", path="/api/v1/alerts", handler=police.alerts, right="alerts"),
-    Route(method="GET", path="/api/v1/alerts/stream", handler=police.alert_stream, right="alerts"),
-    Route(method="GET", path="/api/v1/watchlist", handler=police.watchlist, right="watchlist"),
-    Route(method="POST", path="/api/v1/watchlist", handler=police.watch, right="watchlist"),
-    Route(method="DELETE", path=r"/api/v1/watchlist/{id:[0-9]{1,9}}", handler=police.unwatch, right="watchlist"),
-)
-"""Every path but `/static/`."""
 
 
 def make_app(context: Context) -> web.Application:

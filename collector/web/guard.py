@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -52,6 +53,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Whether no token is needed."""
     page: bool = False
     """Whether it is for browsers, which are led to the login."""
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    answer: Any = None
+    """Type of the JSON answer, if it is one."""
+    status: int = 200
+    """Of an answer that is none of an error."""
+    media: tuple[str, ...] = ()
+    """What else it may answer with."""
 
 
 ROUTE_OF = web.AppKey("route_of", dict[tuple[str, str], Route])

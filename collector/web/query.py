@@ -73,6 +73,12 @@ class GapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     stop: str | None = None
 
 
+class DayQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of `/api/v1/reports/<station>`; `day` such as 2026-01-31, today if left out."""
+
+    day: str | None = None
+
+
 class LimitsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of `/api/v1/limits`; `day` such as 2026-01-31, today if left out."""
 

@@ -20,6 +20,7 @@ from collector.web.query import (
     AqiQuery,
     AveragesQuery,
     CurveQuery,
+    DayQuery,
     GapsQuery,
     iso,
     known,
@@ -104,8 +105,8 @@ async def day(request: web.Request) -> web.Response:
     """A station's local day on one page, to read, keep or print."""
     context = request.app[CONTEXT]
     box = station(context, request.match_info["station"])
-    asked = request.query.get("day")
-    wanted = local_day(context.now()) if asked is None else parse_day(asked)
+    query = parse_query(request.query, DayQuery)
+    wanted = local_day(context.now()) if query.day is None else parse_day(query.day)
     html = await asyncio.to_thread(_page, context, box, wanted)
     return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": _INLINE})
 

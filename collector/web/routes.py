@@ -1,0 +1,168 @@
+"""Every path but `/static/`: who may take it, what it is asked with and what it answers."""
+
+from __future__ import annotations
+
+from collector.ledger import Account
+from collector.web import answers, calibration, measurements, officers, openapi, page, police, query, regulator, reports
+from collector.web.guard import Route
+
+HTML, SSE, CSV, PNG, JPEG = "text/html", "text/event-stream", "text/csv", "image/png", "image/jpeg"
+PARQUET = "application/vnd.apache.parquet"
+_API = "/api/v1"
+
+ROUTES = (
+    Route(method="GET", path="/healthz", handler=measurements.healthz, public=True, media=("text/plain",)),
+    Route(method="GET", path="/login", handler=page.login_form, public=True, media=(HTML,)),
+    Route(method="POST", path="/login", handler=page.login, public=True, status=303),
+    Route(method="POST", path="/logout", handler=page.logout, page=True, status=303),
+    Route(method="GET", path="/", handler=page.page, page=True, media=(HTML,)),
+    Route(method="GET", path="/live", handler=page.live, media=(SSE,)),
+    Route(method="GET", path="/metrics", handler=measurements.metrics, right="metrics", media=("text/plain",)),
+    Route(method="GET", path=f"{_API}/openapi.json", handler=openapi.serve, answer=answers.OpenApi),
+    Route(
+        method="GET",
+        path=f"{_API}/devices",
+        handler=measurements.devices,
+        right="devices",
+        answer=list[answers.Device],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/notices",
+        handler=measurements.notices,
+        right="devices",
+        answer=list[answers.Notice],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/readings",
+        handler=measurements.readings,
+        right="readings",
+        query=query.ReadingsQuery,
+        answer=answers.Readings,
+        media=(CSV, PARQUET),
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/averages",
+        handler=reports.averages,
+        right="readings",
+        query=query.AveragesQuery,
+        answer=answers.Means,
+        media=(CSV, PARQUET),
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/aqi",
+        handler=reports.aqi,
+        right="readings",
+        query=query.AqiQuery,
+        answer=answers.Indices,
+        media=(CSV,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/gaps",
+        handler=reports.gaps,
+        right="readings",
+        query=query.GapsQuery,
+        answer=list[answers.Gap],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/curve.png",
+        handler=reports.curve,
+        right="readings",
+        query=query.CurveQuery,
+        media=(PNG,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/reports/{{station}}",
+        handler=reports.day,
+        right="readings",
+        query=query.DayQuery,
+        media=(HTML,),
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/limits",
+        handler=officers.limits,
+        right="limits",
+        query=query.LimitsQuery,
+        answer=list[answers.Limit],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/exceedances",
+        handler=officers.exceedances,
+        right="limits",
+        query=query.ExceedancesQuery,
+        answer=list[answers.Exceedance],
+    ),
+    Route(
+        method="POST",
+        path=f"{_API}/devices/{{device}}/calibration",
+        handler=calibration.calibrate,
+        right="calibration",
+        body=calibration.NewCalibration,
+        answer=answers.Calibrated,
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/regulator",
+        handler=regulator.regulator,
+        right="regulator",
+        answer=list[answers.Standing],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/ledger",
+        handler=measurements.ledger,
+        right="ledger",
+        answer=list[Account],
+    ),
+    Route(
+        method="GET",
+        path=f"{_API}/plates",
+        handler=police.plates,
+        right="plates",
+        query=query.PlatesQuery,
+        answer=list[answers.Plate],
+        media=(CSV,),
+    ),
+    Route(method="GET", path=f"{_API}/plates/{{id}}/picture", handler=police.picture, right="plates", media=(JPEG,)),
+    Route(
+        method="GET",
+        path=f"{_API}/alerts",
+        handler=police.alerts,
+        right="alerts",
+        query=query.AlertsQuery,
+        answer=list[answers.Alert],
+    ),
+    Route(method="GET", path=f"{_API}/alerts/stream", handler=police.alert_stream, right="alerts", media=(SSE,)),
+    Route(
+        method="GET",
+        path=f"{_API}/watchlist",
+        handler=police.watchlist,
+        right="watchlist",
+        query=query.WatchlistQuery,
+        answer=list[answers.Entry],
+    ),
+    Route(
+        method="POST",
+        path=f"{_API}/watchlist",
+        handler=police.watch,
+        right="watchlist",
+        body=query.NewEntry,
+        answer=answers.Entry,
+        status=201,
+    ),
+    Route(
+        method="DELETE",
+        path=rf"{_API}/watchlist/{{id:[0-9]{{1,9}}}}",
+        handler=police.unwatch,
+        right="watchlist",
+        answer=answers.Entry,
+    ),
+)
