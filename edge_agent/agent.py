@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from edge_agent import certificate, heartbeat
 from edge_agent.calibration import Calibrations
@@ -16,10 +17,12 @@ from edge_agent.clock import Now, is_sane, now_ms
 from edge_agent.commands import Commands
 from edge_agent.config import DeviceConfig
 from edge_agent.contract.events import Event
+from edge_agent.contract.pulse import Stuck
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
+from edge_agent.state_lock import lock_state
 from edge_agent.supervise import keep, leaves
 from edge_agent.uplink import Uplink
 
@@ -30,8 +33,12 @@ Job = Callable[[], Awaitable[None]]
 Sources = Callable[[DeviceConfig, Path, Callable[[str], Emit], Health], Iterator[tuple[str, Job]]]
 """Gives the sources of a box by the name of their part, which each gives its events to."""
 
+T = TypeVar("T")
+
 RETRY_S = 2.0
 """Pause before the state folder is tried again."""
+DISK, DISK_S = "the box's disk", 60.0
+"""A commit that takes longer is a disk that hangs, as flash does when it dies."""
 
 
 def sources_of(
@@ -76,11 +83,25 @@ async def run(config: DeviceConfig, sources: Sources = sources_of) -> None:
 
 
 async def _run(config: DeviceConfig, sources: Sources) -> None:
-    state = Path(config.state)
     health = Health()
+    async with health.pulse.watched(partial(_say_stuck, health)):
+        await _run_parts(config, sources, health)
+
+
+async def _run_parts(config: DeviceConfig, sources: Sources, health: Health) -> None:
+    state = Path(config.state)
     password = _password(config)
     certificate.check_name(config.device, config.broker)
-    outbox = await _open_outbox(config, state, health)
+    with await _on_disk(partial(lock_state, state), state, health):
+        await _run_locked(config, state, sources, health, password)
+
+
+async def _run_locked(
+    config: DeviceConfig, state: Path, sources: Sources, health: Health, password: str | None
+) -> None:
+    settings = config.outbox
+    open_outbox = partial(Outbox.open, state / "outbox.sqlite", int(settings.max_mb * 1_000_000))
+    outbox = await _on_disk(open_outbox, state, health)
     waiting = await outbox.waiting()
     log.info("%s: runs; %d events wait in %s", config.device, waiting.events, state)
 
@@ -126,11 +147,11 @@ def _calibrations(config: DeviceConfig, health: Health) -> Calibrations:
     return Calibrations(Path(config.state), config.station.sensors if config.station else (), health)
 
 
-async def _open_outbox(config: DeviceConfig, state: Path, health: Health) -> Outbox:
-    """Open the outbox; while the disk does not let us, wait: the file may hold events, so there is no other."""
+async def _on_disk(open_: Callable[[], T], state: Path, health: Health) -> T:
+    """Open what stands in the state folder; while the disk does not let us, wait: nothing else can replace it."""
     while True:
         try:
-            outbox = Outbox.open(state / "outbox.sqlite", int(config.outbox.max_mb * 1_000_000))
+            opened = open_()
         except (PermissionError, FileNotFoundError, FileExistsError, NotADirectoryError) as error:
             cure = "it must be a folder that belongs to the user that runs the agent"
             raise ConfigError(f"state: {error.strerror}: {error.filename}\n  {cure}") from error
@@ -139,7 +160,7 @@ async def _open_outbox(config: DeviceConfig, state: Path, health: Health) -> Out
             await asyncio.sleep(RETRY_S)
         else:
             health.clear("outbox")
-            return outbox
+            return opened
 
 
 async def _emit(outbox: Outbox, health: Health, part: str, event: Event) -> None:
@@ -152,7 +173,8 @@ async def _emit(outbox: Outbox, health: Health, part: str, event: Event) -> None
         return
     health.clear("clock")
     try:
-        await outbox.put(event)
+        with health.pulse.work(f"{part}, which writes to {DISK}", DISK_S):
+            await outbox.put(event)
     except sqlite3.OperationalError as error:  # the disk is full; a damaged file is another error and ends the process
         health.count("outbox.not_written")
         health.fault("outbox", f"an event could not be written ({error}); free some disk space")
@@ -167,6 +189,13 @@ async def sane_clock(health: Health, now: Now = now_ms, look_s: float = 1.0) -> 
         health.fault("clock", "the time is not set; waiting for the network to tell it")
         await asyncio.sleep(look_s)
     health.clear("clock")
+
+
+def _say_stuck(health: Health, stuck: list[Stuck]) -> None:
+    if stuck:
+        health.fault("stuck", "; ".join(f"{task} takes {seconds:.0f} s" for task, seconds in stuck))
+    else:
+        health.clear("stuck")
 
 
 def _paces(config: DeviceConfig) -> dict[int, int]:

@@ -89,7 +89,7 @@ class Link:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._say_status(online=False)
+        self.say_status(online=False)
         self.connected = False  # ends as asked: no fault
         self._client.disconnect()
         self._client.loop_stop()
@@ -98,7 +98,8 @@ class Link:
         """Send once; while there is no connection it is lost."""
         self._client.publish(topic, payload, qos=0)
 
-    def _say_status(self, *, online: bool) -> None:
+    def say_status(self, *, online: bool = True) -> None:
+        """Say anew what `status` gives."""
         self._client.publish(up(self._device, "status"), self._status(online), qos=1, retain=True)
 
     def _on_connect(self, reason: Any) -> None:
@@ -111,7 +112,7 @@ class Link:
         self._health.clear(LOGIN)
         log.info("broker: connected to %s", self._place)
         self._client.subscribe([(topic, 1) for topic in self._hears])
-        self._say_status(online=True)
+        self.say_status()
         self.connected = True
         self._connected_now()
 

@@ -25,6 +25,7 @@ from edge_agent.contract.topics import up
 from edge_agent.flights import Flight, Flights
 from edge_agent.health import Health
 from edge_agent.link import Link
+from edge_agent.namesake import Namesake
 from edge_agent.outbox import Outbox
 from edge_agent.settings import BrokerSettings, UplinkSettings
 
@@ -85,11 +86,12 @@ class Uplink:
         self._stored: list[tuple[int, int]] = []
         """Numbers, first and last, that are confirmed and still on disk."""
         self._forget_at = 0.0
-        self._flights = Flights(settings.window)
+        self._flights = Flights(settings)
         self._lanes = {True: Lane(before=2**62), False: Lane(before=0)}
         self._allowance = 0.0
         self._allowance_at = 0.0
         self._silent = False
+        self._namesake = Namesake(device, outbox.epochs.ids, health, monotonic)
         self._link = make_link(
             device=device,
             broker=broker,
@@ -164,9 +166,9 @@ class Uplink:
                 continue
             epoch = self._outbox.epochs.find(receipt.outbox)
             if epoch is None:
-                self._health.count("uplink.foreign_receipts")
+                self._namesake.note(receipt.outbox)
                 continue
-            flight = self._flights.land(receipt.outbox, receipt.runs, stored)
+            flight = self._flights.land(receipt.outbox, receipt.runs, stored, self._monotonic())
             if flight is not None and flight.lost_id is not None:
                 await self._outbox.forget_lost(flight.lost_id)
             else:
@@ -175,8 +177,15 @@ class Uplink:
                 self._end_silence()
         if self._stored and self._monotonic() >= self._forget_at:
             self._forget_at = self._monotonic() + FORGET_S
-            await self._outbox.forget(self._stored)
-            self._stored = []
+            await self._forget()
+        self._namesake.look()
+
+    async def _forget(self) -> None:
+        held = self._outbox.epochs
+        await self._outbox.forget(self._stored)
+        self._stored = []
+        if self._outbox.epochs.ids != held.ids:
+            self._link.say_status()
 
     async def _send(self) -> None:
         self._send_again()
@@ -189,9 +198,7 @@ class Uplink:
             self._wake.set()
 
     def _send_again(self) -> None:
-        for flight in self._flights:
-            if flight.again_at > self._monotonic():
-                continue
+        for flight in self._flights.due(self._monotonic(), silent=self._silent):
             self._health.count("uplink.sent_again")
             if flight.attempt >= SILENT_AFTER:
                 self._silent = True
@@ -236,10 +243,10 @@ class Uplink:
                 )
 
     def _more(self, kind: str, *, fresh: bool) -> bool:
-        return kind not in self._lanes[fresh].done and self._room(fresh=fresh)
+        return kind not in self._lanes[fresh].done and self._room(kind, fresh=fresh)
 
-    def _room(self, *, fresh: bool) -> bool:
-        return self._flights.room(fresh=fresh) and (fresh or self._allowed() >= 1)
+    def _room(self, kind: str = "", *, fresh: bool) -> bool:
+        return self._flights.room(kind, fresh=fresh) and (fresh or self._allowed() >= 1)
 
     def _allowed(self) -> float:
         """Backlog packs that the rate allows now."""
@@ -271,11 +278,7 @@ class Uplink:
     def _publish(self, flight: Flight) -> None:
         if not flight.fresh and flight.attempt == 0:
             self._allowance -= 1
-        self._flights.add(flight)
-        doubled = 2.0 ** min(flight.attempt, 20)  # a collector may be away for days
-        pause = min(self._settings.resend_s * doubled, self._settings.resend_max_s)
-        flight.attempt += 1
-        flight.again_at = self._monotonic() + pause
+        self._flights.add(flight, self._monotonic())
         self._link.publish(flight.topic, flight.payload)
 
     def _pause(self) -> float:

@@ -34,7 +34,7 @@ class Program:
     def __init__(self, name: str, command: Sequence[str], folder: Path) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        self._command = command
+        self.command = command
         self._child: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -55,7 +55,7 @@ class Program:
     def start(self) -> None:
         """Start it; its output is added to the log."""
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._child = subprocess.Popen(self.command, stdout=log, stderr=log)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait for its end; returns the exit status."""
