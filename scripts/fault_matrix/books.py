@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 from sqlalchemy import NullPool, create_engine, text
 
-Account = Literal["stored", "lost", "missing", "unheard"]
+Account = Literal["stored", "lost", "gone", "missing", "unheard"]
 
 
 @dataclass
@@ -19,14 +19,16 @@ class Outbox:
 
     runs: list[tuple[int, int]] = field(default_factory=list)
     lost: list[tuple[int, int, str]] = field(default_factory=list)
+    gone: str = ""
+    """Why the box has it no more, if the ledger knows that: what is missing of it never comes."""
 
     def of(self, number: int) -> tuple[Account, str]:
         """What is known of a number, and if it is lost why."""
         if not self.runs or number > self.runs[-1][1]:
-            return "unheard", ""
+            return ("gone", self.gone) if self.gone else ("unheard", "")
         at = bisect_right(self.runs, (number, 2**62)) - 1
         if at < 0 or number > self.runs[at][1]:
-            return "missing", ""
+            return ("gone", self.gone) if self.gone else ("missing", "")
         for first, last, reason in self.lost:
             if first <= number <= last:
                 return "lost", reason
@@ -63,6 +65,8 @@ def read_books(url: str) -> Books:
             text("SELECT device, outbox, first, last, reason FROM ledger_lost")
         ):
             books.outboxes.setdefault((device, outbox), Outbox()).lost.append((first, last, reason))
+        for device, outbox, reason in db.execute(text("SELECT device, outbox, reason FROM ledger_gone")):
+            books.outboxes.setdefault((device, outbox), Outbox()).gone = reason
         for row, device, details in db.execute(text("SELECT id, device, details FROM sightings")):
             number = msgspec.json.decode(details)["frames"]
             books.sightings.setdefault((device, number), []).append(row)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from scripts.fault_matrix.disks import Disk, Folder
 from scripts.fault_matrix.link import Link
+from scripts.fault_matrix.numbered import COPY
 from scripts.fault_matrix.programs import Program
 from scripts.fault_matrix.side_log import Reader
 
@@ -25,9 +27,9 @@ class Box:
         self.disk: Disk | Folder = Disk(folder / "disk", DISK_MB) if real_disk else Folder(folder / "disk")
         self.clock = folder / "clock"
         """Milliseconds by which its clock is wrong; no file: it is right."""
-        self.image: Path | None = None
-        """An old copy of the disk, if one was taken."""
         self.made = Reader(folder)
+        self.excused: dict[tuple[str, int], str] = {}
+        """Events, by kind and number, that may be gone with a disk, and why; that they are must be said."""
         self._file = file
         self._broken = broken
         self._copies = 0
@@ -40,11 +42,28 @@ class Box:
         """Its processes."""
         return [self.program] if self.double is None else [self.program, self.double]
 
-    def start_double(self, state: Path) -> None:
+    def accepted(self) -> set[tuple[str, int]]:
+        """What its outboxes have accepted until now, by kind and number."""
+        return {key for key, entry in self.made.read_on().items() if entry.outbox}
+
+    def destroy(self, why: str, spare: Container[tuple[str, int]] = ()) -> None:
+        """What it has accepted until now may be gone, save some."""
+        self.excused |= dict.fromkeys((key for key in self.accepted() if key not in spare), why)
+
+    def start_double(self, state: Path) -> Program:
         """Start the box a second time; `state` is the folder that it works in."""
         self._copies += 1
         self.double = self._program(f"{self.name}-again-{self._copies}", state, self._copies)
         self.double.start()
+        return self.double
+
+    def end_double(self, dealt_with: Iterable[tuple[str, int]]) -> None:
+        """End the second one; what it has made since, besides what was dealt with, waits in its folder for ever."""
+        if self.double is not None:
+            self.double.kill()
+            self.double = None
+            left = {key for key in self.accepted() if key[0] == "health" or key[1] // COPY == self._copies}
+            self.excused |= dict.fromkeys(left - set(dealt_with), "the second box was switched off")
 
     def set_clock(self, wrong_by_ms: int) -> None:
         """Set the clock of its processes wrong."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from scripts.fault_matrix.books import Books
-from scripts.fault_matrix.numbered import Made, watched
+from scripts.fault_matrix.numbered import COPY, Made, watched
 from scripts.fault_matrix.side_log import Entry
 from scripts.fault_matrix.stored import Stored
 
 SideLogs = Mapping[str, Mapping[tuple[str, int], Entry]]
 """By box, then by kind and number."""
+Excused = Mapping[str, Mapping[tuple[str, int], str]]
+"""By box, then by kind and number: what a fault has taken away for good, and how."""
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Comparison:
     made: int = 0
     stored: int = 0
     explained: Counter[str] = field(default_factory=Counter)
-    """Gaps by their reason in the ledger."""
+    """Gaps by their reason: the ledger's, or what was done to events that the centre had never heard of."""
     waiting: list[str] = field(default_factory=list)
     """Neither stored nor explained (yet)."""
     lost: list[str] = field(default_factory=list)
@@ -44,14 +47,17 @@ class Comparison:
         return not (self.wrong or self.waiting or self.alerts_missed)
 
 
-def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: SideLogs) -> Comparison:
+def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: SideLogs, excused: Excused) -> Comparison:
     """Compare; `before` was read before books, then points, `after` after them."""
     result = Comparison()
     found = _found(points)
+    measured_twice = _measured_twice(after)
     for box, entries in before.items():
-        for entry in entries.values():
+        for key, entry in entries.items():
             if entry.outbox:
-                _look_for(box, entry, books, found, result)
+                others = measured_twice.get((box, entry.event.place, entry.event.at), ())
+                in_store = any((box, entry.event.kind, number) in found for number in (entry.event.number, *others))
+                _look_at(_Sought(box, entry, in_store, excused[box].get(key, "")), books, result)
     for (box, kind, number), places in found.items():
         name = f"{box} {kind} {number}"
         known = after[box].get((kind, number))
@@ -74,18 +80,41 @@ def _found(points: Iterable[Stored]) -> Found:
     return dict(found)
 
 
-def _look_for(box: str, entry: Entry, books: Books, found: Found, result: Comparison) -> None:
+def _measured_twice(made: SideLogs) -> dict[tuple[str, str, int], list[int]]:
+    """Numbers, by box, field and time, that two processes of a box gave to one measurement: the store keeps one."""
+    at: dict[tuple[str, str, int], list[int]] = defaultdict(list)
+    for box, entries in made.items():
+        for entry in entries.values():
+            if entry.event.kind == "readings":
+                at[box, entry.event.place, entry.event.at].append(entry.event.number)
+    return {place: numbers for place, numbers in at.items() if len({number // COPY for number in numbers}) > 1}
+
+
+class _Sought(NamedTuple):
+    """An accepted event, and what is known of it outside of the books."""
+
+    box: str
+    entry: Entry
+    in_store: bool
+    excuse: str
+
+
+def _look_at(sought: _Sought, books: Books, result: Comparison) -> None:
+    box, entry, in_store, excuse = sought
     kind, number = entry.event.kind, entry.event.number
     name = f"{box} {kind} {number} (outbox {entry.outbox}, event {entry.number}, {entry.event.at} ms)"
     account, reason = books.of(box, entry.outbox, entry.number)
-    in_store = (box, kind, number) in found
     result.made += 1
-    if account == "lost":
-        result.explained[reason] += 1
-    elif account == "stored" and in_store:
+    if account == "stored" and in_store:
         result.stored += 1
     elif account == "stored":
         result.lost.append(f"{name}: in the ledger, not in the store")
+    elif account in ("lost", "gone") and (excuse or in_store):
+        result.explained[reason] += 1
+    elif account in ("lost", "gone"):
+        result.lost.append(f"{name}: given up ({reason}), and nothing was done to it")
+    elif account == "unheard" and excuse:
+        result.explained[f"{excuse} before the centre had heard of them"] += 1
     else:
         result.waiting.append(f"{name}: {account} in the ledger, {'' if in_store else 'not '}in the store")
     if kind == "plates" and account == "stored":

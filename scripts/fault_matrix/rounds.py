@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scripts.fault_matrix.books import Books, read_books
 from scripts.fault_matrix.box import Box
-from scripts.fault_matrix.comparison import Comparison, SideLogs, compare
+from scripts.fault_matrix.comparison import Comparison, Excused, SideLogs, compare
 from scripts.fault_matrix.faults import Fault, Moment
 from scripts.fault_matrix.link import Link
 from scripts.fault_matrix.stage import Stage
@@ -79,7 +79,9 @@ def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Ro
         thread.join()
     if errors := [error for done in injected for error in done.error]:
         raise errors[0]
-    return_s, result = _until_normal(stage)
+    return_s, result, dealt_with = _until_normal(stage)
+    for box in stage.boxes:
+        box.end_double(dealt_with[box.name])
     return Round(number=number, injected=injected, result=result, return_s=return_s)
 
 
@@ -105,33 +107,35 @@ def _locks(target: object, stage: Stage) -> list[threading.Lock]:
     return [stage.busy]
 
 
-def _until_normal(stage: Stage) -> tuple[float, Comparison]:
-    """Wait until all that was made until now is dealt with; how long that took, and the last comparison."""
+def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
+    """Wait until all that was made until now is dealt with; how long that took, the last comparison, what it was of."""
     healed = time.monotonic()
     before: SideLogs = {box.name: dict(box.made.read_on()) for box in stage.boxes}
+    excused = {box.name: box.excused for box in stage.boxes}
     result = Comparison()
     while True:
         waited = time.monotonic() - healed
         try:
             books = read_books(stage.database)
-            if waited > NORMAL_S or _dealt_with(before, books):
+            if waited > NORMAL_S or _dealt_with(before, books, excused):
                 points = stage.points()
-                result = compare(before, books, points, {box.name: box.made.read_on() for box in stage.boxes})
+                after = {box.name: box.made.read_on() for box in stage.boxes}
+                result = compare(before, books, points, after, excused)
                 if result.good or result.wrong:
-                    return waited, result
+                    return waited, result, before
         except (SQLAlchemyError, OSError):
             if waited > NORMAL_S:
                 raise
         if waited > NORMAL_S:
-            return waited, result
+            return waited, result, before
         time.sleep(LOOK_S)
 
 
-def _dealt_with(made: SideLogs, books: Books) -> bool:
+def _dealt_with(made: SideLogs, books: Books, excused: Excused) -> bool:
     """Whether the ledger knows every event; asked before the store is, since that costs more."""
     return all(
-        books.of(box, entry.outbox, entry.number)[0] in ("stored", "lost")
+        key in excused[box] or books.of(box, entry.outbox, entry.number)[0] in ("stored", "lost")
         for box, entries in made.items()
-        for entry in entries.values()
+        for key, entry in entries.items()
         if entry.outbox
     )

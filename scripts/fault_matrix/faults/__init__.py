@@ -44,22 +44,20 @@ class Fault:
     targets: Callable[[Stage], Sequence[Any]]
     """What it may be done to in a stage; nothing, if the stage has no such part."""
     act: Callable[[Any, Moment], None]
-    destroys: bool
-    """Whether events that nobody has heard of may go with it: they can be told, but not by number."""
 
 
 _FOUND: dict[str, Fault] = {}
 
 
 def fault(
-    targets: Callable[[Stage], Sequence[T]], *, destroys: bool = False
+    targets: Callable[[Stage], Sequence[T]],
 ) -> Callable[[Callable[[T, Moment], None]], Callable[[T, Moment], None]]:
     """Make a function a fault; its name in words is the fault's name."""
 
     def register(act: Callable[[T, Moment], None]) -> Callable[[T, Moment], None]:
         name = act.__name__.replace("_", " ")
         place = act.__module__.rpartition(".")[2]
-        _FOUND[name] = Fault(name=name, place=place, targets=targets, act=act, destroys=destroys)
+        _FOUND[name] = Fault(name=name, place=place, targets=targets, act=act)
         return act
 
     return register
@@ -75,11 +73,6 @@ def all_faults() -> dict[str, Fault]:
 def boxes(stage: Stage) -> Sequence[Box]:
     """Every box."""
     return stage.boxes
-
-
-def real_disks(stage: Stage) -> Sequence[Box]:
-    """Boxes whose disk can be filled and lose its power."""
-    return [box for box in stage.boxes if box.disk.is_real]
 
 
 def whole_stage(stage: Stage) -> Sequence[Stage]:
