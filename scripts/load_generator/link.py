@@ -59,14 +59,19 @@ class LeanLink(Link):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.say_status(online=False)
         ending, self._connection = self._connection, None
         if self._task is not None:
             self._task.cancel()
         if ending is not None:
-            ending.publish(up(self._device, "status"), self._status(False), qos=1, retain=True)
             ending.close()
         self._tally.connected -= self.connected
         self.connected = False
+
+    def say_status(self, *, online: bool = True) -> None:
+        """Say the status anew; while there is no connection it is said at the next one."""
+        if self._connection is not None and self.connected:
+            self._connection.publish(up(self._device, "status"), self._status(online), qos=1, retain=True)
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Send once; while there is no connection it is lost."""
@@ -118,8 +123,8 @@ class LeanLink(Link):
             return
         self._pause_s = float(RECONNECT_S[0])
         connection.subscribe(list(self._hears))
-        connection.publish(up(self._device, "status"), self._status(True), qos=1, retain=True)
         self.connected = True
+        self.say_status()
         self._tally.connected += 1
         self._under_way.clear()
         self._connected_now()
