@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import BigInteger, Column, Engine, LargeBinary, String, Table, delete, func, insert, select
 
-from collector.database import METADATA, Id
+from collector.database import METADATA, Id, plain
 
 KEPT = 1000
 PAYLOAD_KEPT = 64 * 1024
@@ -45,8 +45,8 @@ class Quarantine:
         rows = [
             {
                 "received": r.received,
-                "topic": r.topic[:100],
-                "reason": r.reason[:300],
+                "topic": plain(r.topic)[:100],
+                "reason": plain(r.reason)[:300],
                 "payload": r.payload[:PAYLOAD_KEPT],
             }
             for r in refused[-KEPT:]

@@ -12,6 +12,7 @@ import cv2
 import msgspec
 import numpy as np
 from aiohttp import ClientSession, web
+from sqlalchemy import Engine
 
 from collector.alerts.desk import PlateDesk
 from collector.alerts.sightings import sighting
@@ -94,9 +95,9 @@ def plate(text: str = "68A12345", raw: str | None = None, at: int = NOON, **chan
 class City:
     """The collector's parts with a clock that stands still until it is moved."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, engine: Engine | None = None) -> None:
         self.time = NOON
-        self.engine = open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+        self.engine = engine or open_database(f"sqlite:///{folder / 'collector.sqlite'}")
         self.desk = PlateDesk(self.engine)
         self.access = Access(self.engine)
         self.ledger = Ledger(self.engine)

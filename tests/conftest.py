@@ -7,13 +7,40 @@ from pathlib import Path
 
 import pytest
 from city import City
-from servers import influxd
+from servers import POSTGRESQL_PASSWORD, Server, influxd, postgresql
+from sqlalchemy import URL, Engine, text
 
+from collector.database import open_database
 from collector.stores import Store
 from collector.stores.duckdb import DuckStore
 from collector.stores.influx1 import Influx1Store
 
 Opens = Callable[[str], Store]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A PostgreSQL for all tests of one process."""
+    with postgresql(tmp_path_factory.mktemp("postgresql")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An empty database of each kind, with the collector's tables."""
+    if request.param == "sqlite":
+        engine = open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}")
+    else:
+        port = request.getfixturevalue("postgresql_server").port
+        url = URL.create("postgresql+psycopg", "collector", POSTGRESQL_PASSWORD, "127.0.0.1", port, "collector")
+        before = open_database(url)
+        with before.begin() as db:
+            db.execute(text("DROP SCHEMA public CASCADE"))
+            db.execute(text("CREATE SCHEMA public"))
+        before.dispose()
+        engine = open_database(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -51,8 +51,8 @@ def regulated(server: Server = SERVER, **changes: Any) -> RegulatorSettings:
 class Spooling:
     """A store, what is touched in it, and a spool; in a folder."""
 
-    def __init__(self, folder: Path, settings: RegulatorSettings) -> None:
-        self.engine: Engine = open_database(f"sqlite:///{folder / 'collector.sqlite'}")
+    def __init__(self, folder: Path, settings: RegulatorSettings, engine: Engine | None = None) -> None:
+        self.engine: Engine = engine or open_database(f"sqlite:///{folder / 'collector.sqlite'}")
         self.store = DuckStore(folder / "points.duckdb")
         self.touched = Touched(self.engine, {CONSUMER: settings.cycle_ms})
         self.spool = Spool(self.engine)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from city import HOUR, NOON, City, plate
-from sqlalchemy import delete, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from collector.web.access import AUDIT, ROLES, SESSION_MS, SESSIONS, TOKENS
@@ -57,8 +58,8 @@ PUBLIC = {("GET", "/healthz"), ("GET", "/login"), ("POST", "/login")}
 
 
 @pytest.fixture
-async def city(tmp_path: Path) -> AsyncIterator[City]:
-    city = City(tmp_path)
+async def city(tmp_path: Path, engine: Engine) -> AsyncIterator[City]:
+    city = City(tmp_path, engine)
     city.watch("68A12345")
     city.arrive(1, plate())
     city.measure("air-01", "pm2_5", [20.0], [1])
@@ -192,7 +193,8 @@ async def test_the_audit_only_grows(city: City) -> None:
     assert who is not None
     city.access.record(who, "plates.search", {"plate": "68A*"}, now=NOON)
     for change in (update(AUDIT).values(who="nobody"), delete(AUDIT)):
-        with pytest.raises(DBAPIError, match="append-only"), city.engine.begin() as connection:
+        refused = pytest.raises(DBAPIError, match="append-only")
+        with refused if city.engine.dialect.name == "sqlite" else nullcontext(), city.engine.begin() as connection:
             connection.execute(change)
     assert [(line.who, line.at) for line in city.access.trail()] == [("police-1", NOON)]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from collector.database import open_database
 from collector.ledger import Ledger, Spans
@@ -17,32 +18,32 @@ def ledger_at(path: Path) -> Ledger:
     return Ledger(open_database(f"sqlite:///{path}"))
 
 
-def test_holes_are_missing_until_they_are_filled_or_explained(tmp_path: Path) -> None:
-    ledger = ledger_at(tmp_path / "l.sqlite")
+def test_holes_are_missing_until_they_are_filled_or_explained(engine: Engine) -> None:
+    ledger = Ledger(engine)
     ledger.enter([("air-01", 7, (1, 3), None), ("air-01", 7, (6, 2), None)])
     (account,) = ledger.summary()
     assert (account.highest, account.stored, account.lost, account.missing) == (7, 5, 0, 2)
     assert account.missing_ranges == ((4, 5),)
 
     ledger.enter([("air-01", 7, (4,), Lost(kind="health", reason="the outbox was full"))])
-    (account,) = ledger_at(tmp_path / "l.sqlite").summary()
+    (account,) = Ledger(engine).summary()
     assert (account.highest, account.stored, account.lost, account.missing) == (7, 5, 1, 1)
     assert [(r.first, r.last, r.kind, r.reason) for r in account.lost_ranges] == [
         (4, 4, "health", "the outbox was full")
     ]
 
 
-def test_a_new_outbox_of_the_same_box_has_its_own_account(tmp_path: Path) -> None:
-    ledger = ledger_at(tmp_path / "l.sqlite")
+def test_a_new_outbox_of_the_same_box_has_its_own_account(engine: Engine) -> None:
+    ledger = Ledger(engine)
     ledger.enter([("air-01", 7, (1, 3), None), ("air-01", 8, (1,), None)])
     assert not ledger.knows("air-01", 8, (2,))
     assert [(a.outbox, a.highest) for a in ledger.summary()] == [(7, 3), (8, 1)]
 
 
 def test_what_is_missing_of_an_outbox_that_the_box_holds_no_more_is_lost_until_it_comes_after_all(
-    tmp_path: Path,
+    engine: Engine,
 ) -> None:
-    ledger = ledger_at(tmp_path / "l.sqlite")
+    ledger = Ledger(engine)
     ledger.enter([("air-01", 7, (2, 2), None), ("air-01", 7, (6,), None), ("air-01", 8, (1,), None)])
 
     def of_7() -> tuple[int, int, int]:

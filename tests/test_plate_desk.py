@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,8 @@ from sqlalchemy import Engine, func, select
 from collector.alerts.desk import ALERTS, Forgotten, PlateDesk
 from collector.alerts.sightings import SIGHTINGS, parse_identity
 from collector.alerts.watchlist import WatchlistError
-from collector.database import open_database
 
 CAMERA = FLEET["cam-01"]
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -193,6 +184,8 @@ def test_personal_data_is_forgotten_hits_later(desk: PlateDesk, engine: Engine, 
     assert desk.forget(before, before) == Forgotten(sightings=0, hits=0)
     # the bytes of the picture are gone from the file too, not only its row
     engine.dispose()
+    if engine.dialect.name != "sqlite":
+        return  # the server's own affair
     with sqlite3.connect(tmp_path / "collector.sqlite") as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert picture[300:400] not in (tmp_path / "collector.sqlite").read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from regulated import AIR, CYCLE, MINUTE, NOON, Spooling, regulated
+from sqlalchemy import Engine
 
 from collector.averages.touched import Touched
 from collector.regulator import maker as maker_
@@ -21,7 +22,14 @@ BOTH = ("air-01", "sea-01")
 
 
 @pytest.fixture
-def spooling(tmp_path: Path) -> Iterator[Spooling]:
+def spooling(tmp_path: Path, engine: Engine) -> Iterator[Spooling]:
+    spooling = Spooling(tmp_path, regulated(), engine)
+    yield spooling
+    spooling.close()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Spooling]:
     spooling = Spooling(tmp_path, regulated())
     yield spooling
     spooling.close()
@@ -170,28 +178,28 @@ def test_the_account_of_a_station(spooling: Spooling) -> None:
     )  # fmt: skip
 
 
-def test_sixty_days_of_a_station_fit_and_are_read_at_once(spooling: Spooling, tmp_path: Path) -> None:
+def test_sixty_days_of_a_station_fit_and_are_read_at_once(embedded: Spooling, tmp_path: Path) -> None:
     content = b"PM2,5\t28.6\tug/Nm3\t20261122083000\t00\r\n" * 6
     name = "AG_PQ01_KHI001_20261122083000.txt"
     files = [CycleFile("air-01", NOON + i * CYCLE, name, content) for i in range(60 * 288)]
-    assert spooling.spool.add(files) == 17_280
+    assert embedded.spool.add(files) == 17_280
     started = time.perf_counter()
-    assert len(spooling.spool.waiting(BOTH, 100)) == 100
-    assert spooling.spool.accounts() == []
+    assert len(embedded.spool.waiting(BOTH, 100)) == 100
+    assert embedded.spool.accounts() == []
     assert time.perf_counter() - started < 0.5
     size = sum(file.stat().st_size for file in tmp_path.glob("collector.sqlite"))
     print(f"{len(content)} bytes a file, {size / 17_280:.0f} bytes a row, {size / 1e6:.1f} MB")
     assert size < 8_000_000
 
 
-def test_an_outage_of_sixty_days_is_made_in_one_go(spooling: Spooling) -> None:
+def test_an_outage_of_sixty_days_is_made_in_one_go(embedded: Spooling) -> None:
     start, n = NOON - 60 * DAY + 2 * CYCLE, 59 * 24 * 60
     for at in range(0, n, 10_000):
         some = minutes(start + at * MINUTE, min(10_000, n - at))
-        spooling.measure("air-01", some, {"pm2_5": [20.0] * len(some), "co": [500.0] * len(some)})
+        embedded.measure("air-01", some, {"pm2_5": [20.0] * len(some), "co": [500.0] * len(some)})
     now, made, started = NOON, 0, time.perf_counter()
     while made < 59 * 288 and now < NOON + 600_000:
-        made += spooling.maker.once(now)
+        made += embedded.maker.once(now)
         now += 30_000
     took = time.perf_counter() - started
     print(f"{made} files in {took:.1f} s")

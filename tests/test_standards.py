@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from collector.averages.periods import HOUR
 from collector.database import open_database
@@ -144,8 +145,8 @@ def found(hour: int, worst: float | None) -> Finding:
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Exceedances:
-    return Exceedances(open_database(f"sqlite:///{tmp_path / 'state.sqlite'}"), lambda _station: [PH])
+def kept(engine: Engine) -> Exceedances:
+    return Exceedances(engine, lambda _station: [PH])
 
 
 def seen(kept: Exceedances) -> list[tuple[int, int | None, float, int]]:
@@ -193,9 +194,9 @@ def test_samples_that_are_flagged_afterwards_take_their_evidence_back(kept: Exce
     assert seen(kept) == [(5, None, 9.0, 1)], "an hour without data does not end it"
 
 
-def test_no_event_stays_open_under_a_limit_that_ended_or_is_not_there_any_more(tmp_path: Path) -> None:
+def test_no_event_stays_open_under_a_limit_that_ended_or_is_not_there_any_more(engine: Engine) -> None:
     in_force = [PH]
-    kept = Exceedances(open_database(f"sqlite:///{tmp_path / 'state.sqlite'}"), lambda _station: in_force)
+    kept = Exceedances(engine, lambda _station: in_force)
     kept.enter([found(1, 9.0)])
     assert seen(kept) == [(1, None, 9.0, 1)]
     ended = msgspec.structs.replace(PH, until="2026-11-20", note="replaced")

@@ -29,7 +29,7 @@ from collector.alerts import sightings
 from collector.alerts.match import Difference, Hit, Kind, normal
 from collector.alerts.sightings import SIGHTINGS, Sighting, insert_new, insert_sighting, sighting
 from collector.alerts.watchlist import WATCHLIST, Entry, Watchlist
-from collector.database import METADATA, Id
+from collector.database import METADATA, Id, Lock, lock
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import PlateRead
 
@@ -98,15 +98,17 @@ class PlateDesk:
         with self._engine.connect() as connection:
             matcher, entries = self.watchlist.matcher(connection, received_ms)
         alerts: list[Alert] = []
+        found = [[hit for hit in matcher.find(read.text, read.raw) if entries[hit.entry].active(received_ms)]
+                 for _, read in numbered]  # fmt: skip
         with self._engine.begin() as connection:
-            for number, read in numbered:
+            if any(found):  # so that alerts are seen in the order of their ids, by whoever asks for those after one
+                lock(connection, Lock.ALERTS)
+            for (number, read), hits in zip(numbered, found, strict=True):
                 seen = sighting(box, outbox, number, read, received_ms)
                 row = insert_sighting(connection, seen, read.jpeg)
-                if row is None:
-                    continue
-                for hit in matcher.find(read.text, read.raw):
-                    entry = entries[hit.entry]
-                    if entry.active(received_ms):
+                if row is not None:
+                    for hit in hits:
+                        entry = entries[hit.entry]
                         values = _values(row, hit, received_ms)
                         key = insert_new(connection, ALERTS, values)
                         assert key is not None, "a new sighting has no alerts"

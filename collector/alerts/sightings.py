@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from collector.alerts.match import normal
-from collector.database import METADATA, Id
+from collector.database import METADATA, Id, plain
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import PlateRead
 
@@ -113,8 +113,8 @@ def sighting(box: Box, outbox: int, number: int, read: PlateRead, received_ms: i
         first=read.first,
         last=read.last,
         received=received_ms,
-        text=read.text,
-        raw=read.raw,
+        text=plain(read.text),
+        raw=plain(read.raw),
         confidence=read.confidence,
         valid=read.valid,
         details=Details(

@@ -9,13 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
-from sqlalchemy import BigInteger, Column, Engine, Integer, String, Table, and_, delete, insert, or_, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    Select,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
 
 from collector.averages.means import Due, Floats
 from collector.averages.periods import Times
-from collector.database import METADATA
+from collector.database import METADATA, Lock, lock
 from edge_agent.contract.quantities import BY_NUMBER
 
 PACES = Table(
@@ -36,42 +49,49 @@ _History = tuple[tuple[int, int], ...]
 
 
 class Paces:
-    """The paces in memory and in the database; one thread tells, others may ask."""
+    """The paces in memory and in the database; one thread tells, others may ask.
+
+    Every collector hears what a box says, and the first enters it; one that begins reads what the others entered.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._known: dict[tuple[str, str], _History] = {}
         with engine.connect() as db:
-            for row in db.execute(select(PACES).order_by(PACES.c.since)):
-                key = (row.station, row.quantity)
-                self._known[key] = (*self._known.get(key, ()), (row.since, row.every_s))
+            self._known = _read(db, select(PACES))
 
     def tell(self, station: str, paces: Mapping[int, int], at: int) -> None:
         """A box said at `at` (ms) how many seconds lie between samples of each quantity, by its number.
 
         What is known already costs nothing; what cannot be (unknown numbers, a pace beyond a day) is passed over.
         """
-        changed: dict[tuple[str, str], _History] = {}
-        for number, every_s in paces.items():
-            if number not in BY_NUMBER or not 1 <= every_s <= MAX_S:
-                continue
-            key = (station, BY_NUMBER[number].name)
-            history = self._known.get(key, ())
-            if not history or history[-1][1] != every_s:
-                kept = tuple(entry for entry in history if entry[0] < at)
-                changed[key] = (*kept, (at, every_s))
-        if not changed:
+        told = {
+            (station, BY_NUMBER[number].name): every_s
+            for number, every_s in paces.items()
+            if number in BY_NUMBER and 1 <= every_s <= MAX_S
+        }
+        if all(self._known.get(key, ((0, None),))[-1][1] == every_s for key, every_s in told.items()):
             return
-        rows = [
-            {"station": station, "quantity": quantity, "since": since, "every_s": every_s}
-            for (_, quantity), history in changed.items()
-            for since, every_s in history
-        ]
         with self._engine.begin() as db:
-            these = or_(*(and_(PACES.c.station == key[0], PACES.c.quantity == key[1]) for key in changed))
-            db.execute(delete(PACES).where(these))
-            db.execute(insert(PACES), rows)
-        self._known = self._known | changed  # another, as others may be looking through it
+            lock(db, Lock.PACES)
+            known = _read(db, select(PACES).where(PACES.c.station == station))
+            changed: dict[tuple[str, str], _History] = {}
+            for key, every_s in told.items():
+                history = known.get(key, ())
+                if not history or history[-1][1] != every_s:
+                    changed[key] = (*(entry for entry in history if entry[0] < at), (at, every_s))
+            if changed:
+                db.execute(
+                    delete(PACES).where(PACES.c.station == station, PACES.c.quantity.in_([key[1] for key in changed]))
+                )
+                db.execute(
+                    insert(PACES),
+                    [
+                        {"station": station, "quantity": quantity, "since": since, "every_s": every_s}
+                        for (_, quantity), history in changed.items()
+                        for since, every_s in history
+                    ],
+                )
+        self._known = self._known | known | changed  # another, as others may be looking through it
 
     def quantities(self, station: str) -> frozenset[str]:
         """What the box of a station said that it measures, now or before."""
@@ -92,3 +112,11 @@ def _due(history: _History, starts: Times, stops: Times) -> Floats:
         last = np.minimum(stops, history[i + 1][0] if i + 1 < len(history) else far)
         due += np.maximum(-(-last // step) + (-first // step), 0)
     return due.astype(np.float64)
+
+
+def _read(db: Connection, wanted: Select[Any]) -> dict[tuple[str, str], _History]:
+    known: dict[tuple[str, str], _History] = {}
+    for row in db.execute(wanted.order_by(PACES.c.since)):
+        key = (row.station, row.quantity)
+        known[key] = (*known.get(key, ()), (row.since, row.every_s))
+    return known

@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from collector.averages.periods import HOUR
-from collector.database import METADATA
+from collector.database import METADATA, Lock, lock
 from collector.standards.table import Limit
 from edge_agent.contract.legal import Averaging
 
@@ -136,6 +136,7 @@ class Exceedances:
         changes: list[Change] = []
         if together:
             with self._engine.begin() as connection:
+                lock(connection, Lock.LIMITS)
                 for (station, limit), alike in together.items():
                     alike.sort(key=lambda each: each.at)
                     changes += _enter(connection, station, limit, alike)
