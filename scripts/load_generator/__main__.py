@@ -17,9 +17,12 @@ from edge_agent.settings import BrokerSettings
 from scripts.load_generator.centre import STORES, Centre, CentreError, allow_many_files
 from scripts.load_generator.drive import drive
 from scripts.load_generator.fleet import make_fleet, read_fleet
+from scripts.load_generator.minutes import Minutes, show_minutes
 from scripts.load_generator.mix import FLEET, KINDS
 from scripts.load_generator.plan import Plan, loopback
 from scripts.load_generator.show import Progress, show
+from scripts.load_generator.slowdown import Slowed
+from scripts.load_generator.tally import Tally
 
 SPARE_FILES = 200
 
@@ -59,13 +62,31 @@ def _run(options: argparse.Namespace, plan: Plan) -> int:
         def cost() -> str:
             return "" if centre is None else "collector {:.0f} s CPU, {:.0f} MB".format(*centre.cost("collector"))
 
+        def costs_now() -> dict[str, tuple[float, float]]:
+            return {} if centre is None else {name: centre.cost(name) for name in centre.processes}
+
         console = Console(stderr=options.json)
         progress = stack.enter_context(Progress(plan, console, cost))
-        result = asyncio.run(drive(boxes, plan, broker, each_second=progress))
-        costs = {name: centre.cost(name) for name in centre.processes} if centre is not None else {}
+        minutes = Minutes(costs_now)
+        slowdown = ExitStack()
+        if options.slow < 1:
+            if centre is None:
+                raise ValueError("--slow slows the collector of --centre")
+            slowdown.enter_context(Slowed(centre.processes["collector"].pid, options.slow))
+        stack.push(slowdown)
+
+        def each_second(tally: Tally, seconds: float) -> None:
+            if seconds > plan.minutes * 60:
+                slowdown.close()
+            minutes(tally, seconds)
+            progress(tally, seconds)
+
+        result = asyncio.run(drive(boxes, plan, broker, each_second=each_second))
+        costs = costs_now()
     if options.json:
-        print(msgspec.json.encode({**msgspec.to_builtins(result), "cost": costs}).decode())
+        print(msgspec.json.encode({**msgspec.to_builtins(result), "minutes": minutes.all, "cost": costs}).decode())
     else:
+        show_minutes(minutes.all, console)
         show(result, console)
         for name, (seconds, megabytes) in costs.items():
             console.print(f"{name}: {seconds:.1f} s of processor time, {megabytes:.0f} MB resident")
@@ -115,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--outage", type=float, default=0, metavar="HOURS", help="backlog that the boxes come with (0)")
     add("--together", action="store_true", help="stations sample on the whole minute, as real ones do")
     add("--drain", type=float, default=60, metavar="S", help="longest wait for the last receipts (60)")
+    add("--slow", type=float, default=1, metavar="SHARE", help="of its time that the centre's collector gets (1)")
     add("--centre", choices=STORES, help="start Mosquitto, this store and a collector for the run")
     add("--folder", type=Path, help="where their files stand and stay (a temporary folder)")
     add("--make-fleet", type=Path, metavar="FOLDER", help="write a fleet's folder with passwords, and end")

@@ -95,6 +95,8 @@ class MemoryOutbox(Outbox):
         self._tally.waiting -= last - first + 1
         if w.made:
             self._tally.deleted(kind, now - w.made)
+            if kind == "readings":
+                self._tally.newest[self.id] = max(w.made, self._tally.newest.get(self.id, 0.0))
         if w.first < first:
             yield Waiting(w.first, first - 1, w.at, w.every_ms, w.made)
         if last < w.last:

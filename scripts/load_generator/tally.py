@@ -57,6 +57,8 @@ class Tally:
         self.confirmations: Counter[str] = Counter()
         self.resent: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
+        self.newest: dict[int, float] = {}
+        """When the newest stored sample of each outbox was made, by the monotonic clock."""
         self._receipts: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
         self._delays: defaultdict[str, array[float]] = defaultdict(lambda: array("f"))
 
@@ -74,6 +76,10 @@ class Tally:
         """A box deleted an event that it made so long ago."""
         self._delays[kind].append(seconds)
 
+    def receipts_of(self, kind: str) -> array[float]:
+        """How long each pack of a kind has waited for its receipt, in the order in which they came."""
+        return self._receipts[kind]
+
     def failed(self, error: Exception) -> None:
         """A connection could not be made."""
         self.failures[str(getattr(error, "strerror", None) or error)] += 1
@@ -88,7 +94,7 @@ class Tally:
             confirmed=_by_priority(self.confirmations),
             resent=_by_priority(self.resent),
             megabytes=round(self.bytes / 1e6, 2),
-            receipts={kind: waits(values) for kind, values in self._receipts.items()},
+            receipts={kind: waits(values) for kind, values in self._receipts.items() if values},
             delays={kind: waits(values) for kind, values in self._delays.items()},
             not_confirmed=self.waiting,
             connections_lost=self.lost_connections,
