@@ -20,7 +20,6 @@ from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.ledger import Ledger
 from collector.live import LatestReading
-from collector.points import Frame
 from collector.quality import Judged, Quality
 from collector.quarantine import Quarantine, Refused
 from collector.stores import RejectedError, Store
@@ -28,7 +27,7 @@ from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus, Lost, Stored
 from edge_agent.contract.packs import Block, Pack, PackError, decode_pack
 from edge_agent.contract.quantities import BY_NUMBER
-from edge_agent.contract.runs import numbers
+from edge_agent.contract.runs import numbers, pack_runs
 from edge_agent.contract.topics import Topic
 
 _decode_status = msgspec.msgpack.Decoder(BoxStatus).decode
@@ -49,6 +48,8 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     box: Box
     pack: Pack
     message: Message
+    runs: tuple[int, ...]
+    """The numbers as the box named them, for its receipt."""
 
     @property
     def newest(self) -> int:
@@ -119,7 +120,24 @@ class Sinks:
         for arrival, again in zip(result.new, known, strict=True):
             (result.known if again else fresh).append(arrival)
         self._counters["packs_again_total"] += len(result.known)
-        return msgspec.structs.replace(result, new=fresh)
+        return msgspec.structs.replace(result, new=self._without_known_plates(fresh))
+
+    def _without_known_plates(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """Leave out plates that come again beside new ones: their time may be over, and they deleted since."""
+        mixed = [a for a in arrivals if a.pack.kind == "plates" and len(a.pack.events) > 1]
+        asked = [(a.box.device, a.pack.outbox, (number,)) for a in mixed for number in numbers(a.pack.runs)]
+        known = iter(self._ledger.known(asked) if asked else ())
+        left: dict[int, Arrival] = {}
+        for arrival in mixed:
+            pack = arrival.pack
+            numbered = zip(numbers(pack.runs), pack.events, strict=True)
+            new = [(number, event) for number, event in numbered if not next(known)]
+            if 0 < len(new) < len(pack.events):
+                runs, events = pack_runs(number for number, _ in new), tuple(event for _, event in new)
+                left[id(arrival)] = msgspec.structs.replace(
+                    arrival, pack=msgspec.structs.replace(pack, runs=runs, events=events)
+                )
+        return [left.get(id(arrival), arrival) for arrival in arrivals]
 
     def _sort_one(self, message: Message, result: Sorted, seen: set[tuple[str, int, tuple[int, ...]]]) -> None:
         topic = Topic.parse(message.topic)
@@ -141,7 +159,7 @@ class Sinks:
         self._counters[f'packs_total{{kind="{pack.kind}"}}'] += 1
         self._counters["unknown_quantities_total"] += pack.unknown_columns
         key = (box.device, pack.outbox, pack.runs)
-        arrival = Arrival(box=box, pack=pack, message=message)
+        arrival = Arrival(box=box, pack=pack, message=message, runs=pack.runs)
         if key in seen:
             self._counters["packs_again_total"] += 1
         else:
@@ -183,16 +201,14 @@ class Sinks:
         return latest
 
     def _write(self, arrivals: Sequence[Arrival]) -> list[Latest]:
-        frames: list[Frame] = []
+        blocks = [(arrival.box, block) for arrival in arrivals for block in arrival.pack.blocks]
+        judged = self._quality.judge_all([(box.device, block) for box, block in blocks])
+        frames = [points.events(arrival.box, arrival.pack) for arrival in arrivals if arrival.pack.events]
         latest: list[Latest] = []
-        for arrival in arrivals:
-            for block in arrival.pack.blocks:
-                judged = self._quality.judge(arrival.box.device, block)
-                self._counters["gaps_total"] += len(judged.gaps)
-                frames += points.readings(arrival.box, block, judged)
-                latest.append(Latest(box=arrival.box, readings=_latest(block, judged)))
-            if arrival.pack.events:
-                frames.append(points.events(arrival.box, arrival.pack))
+        for (box, block), found in zip(blocks, judged, strict=True):
+            frames += points.readings(box, block, found)
+            latest.append(Latest(box=box, readings=_latest(block, found)))
+        self._counters["gaps_total"] += sum(len(found.gaps) for found in judged)
         if frames:
             self._store.write(frames)
             self._touched.note((f.tags["station"], f.at) for f in frames if "station" in f.tags)
@@ -217,7 +233,7 @@ class Sinks:
 
 def receipt(arrival: Arrival) -> Stored:
     """What tells a box that it may forget a pack."""
-    return Stored(outbox=arrival.pack.outbox, runs=arrival.pack.runs)
+    return Stored(outbox=arrival.pack.outbox, runs=arrival.runs)
 
 
 def _latest(block: Block, judged: Judged) -> list[LatestReading]:

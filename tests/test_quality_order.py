@@ -11,7 +11,8 @@ from frames import box
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.quality import Gap, Quality, QualitySettings
+from collector.quality import Gap, Judged, Quality, QualitySettings
+from collector.quality.limits import Limits
 from edge_agent.contract.device import Position
 from edge_agent.contract.packs import Block
 from edge_agent.contract.quantities import BY_NAME
@@ -158,6 +159,33 @@ def test_after_a_restart_no_value_is_flagged_that_was_not_before(moves: list[flo
     if straight.flags["pm2_5", after.at[0]] >= 3:
         worse = [at for at in worse if at not in after.at[1:3]]
     assert worse == []
+
+
+ONE_APART = msgspec.structs.replace(
+    EVERYTHING, stations={"air-02": {"pm2_5": Limits(flat_tolerance=0.2), "humidity": Limits(spike_suspect=3)}}
+)
+
+
+def said(judged: Judged) -> tuple[object, ...]:
+    derived = [(d.quantity, d.at.tolist(), repr(d.values.tolist()), d.flags.tolist()) for d in judged.derived]
+    values, marks = repr(judged.values.tolist()), judged.flags.tolist()
+    return values, marks, sorted(map(repr, judged.revisions)), derived, set(judged.gaps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_blocks_of_many_boxes_are_judged_together_as_one_by_one(data: st.DataObject) -> None:
+    queues = [(f"air-{i:02}", data.draw(orders())[1]) for i in range(1, 4)]
+    mixed = []
+    while queues:
+        device, queue = queues[data.draw(st.integers(0, len(queues) - 1))]
+        mixed.append((device, queue.pop(0)))
+        queues = [(device, queue) for device, queue in queues if queue]
+    alone, together = Quality(ONE_APART), Quality(ONE_APART)
+    while mixed:
+        count = data.draw(st.integers(1, 20))
+        batch, mixed = mixed[:count], mixed[count:]
+        assert list(map(said, together.judge_all(batch))) == [said(alone.judge(*each)) for each in batch]
 
 
 NEIGHBOURS = msgspec.convert(

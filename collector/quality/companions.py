@@ -108,21 +108,23 @@ class Companions:
         self._pairs: dict[str, tuple[_Pairs, frozenset[int]]] = {}
         self.recent: Memory[tuple[str, int], Recent] = Memory()
 
+    def watches(self, device: str, quantities: Sequence[int]) -> bool:
+        """Tell whether any of these quantities of a station has a companion."""
+        if device not in self._pairs:
+            pairs = self._meet(device)
+            self._pairs[device] = pairs, pairs.quantities
+        return not self._pairs[device][1].isdisjoint(quantities)
+
     def join(
         self, device: str, quantities: Sequence[int], samples: Samples, flags: Flags, revisions: Sequence[Revision]
     ) -> tuple[Flags, list[Revision], tuple[Derived, ...]]:
         """Compare a block's samples with their companions.
 
         flags: theirs by all other tests; revisions: those that came of the other tests. Gives the block's flags, all
-        its revisions, and the derived points that it makes or changes.
+        its revisions, and the derived points that it makes or changes. The station must be known to `watches`.
         """
-        if device not in self._pairs:
-            pairs = self._meet(device)
-            self._pairs[device] = pairs, pairs.quantities
         pairs, watched = self._pairs[device]
         rows = {number: row for row, number in enumerate(quantities) if number in watched}
-        if not rows:
-            return flags, list(revisions), ()
         recent = {number: self.recent.get((device, number)) or _NONE for number in watched}
         for number, row in rows.items():
             recent[number] = recent[number].grown(samples.at, samples.values[row], flags[row], samples.sound[row])

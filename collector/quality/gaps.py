@@ -79,11 +79,15 @@ class Gaps:
     def add(self, device: str, quantities: Sequence[int], at: Times) -> tuple[Gap, ...]:
         """Take samples in order of time; gives the gaps that they leave: between them, and to what came before."""
         found: list[Gap] = []
-        longest = int(np.diff(at).max(initial=0))
+        longest = int(np.diff(at).max()) if len(at) > 1 else 0
+        same: _Series | None = None
         for quantity in quantities:
             series = self.series.get((device, quantity)) or self._meet(device, quantity)
             if series.gap_ms:
-                series, holes = series.grown(at, longest)
+                if series != same:  # quantities that come together mostly have the same past
+                    same = series
+                    grown, holes = series.grown(at, longest)
+                series = grown
                 found += (Gap(quantity=quantity, since=since, until=until) for since, until in holes)
             self.series.set((device, quantity), series)
         return tuple(found)

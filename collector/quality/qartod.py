@@ -31,7 +31,7 @@ _NEVER = -(10**15)
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """A block's samples in order of time; all but `at` of shape (quantities, samples)."""
+    """Samples in order of time; all but `at` of shape (quantities, samples)."""
 
     at: Times
     ticks: Floats
@@ -39,8 +39,18 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     flags: Flags
     sound: Bools
 
+    def part(self, place: slice | NDArray[np.intp]) -> Self:
+        """Some of the samples; a slice shares the arrays."""
+        return type(self)(
+            at=self.at[place],
+            ticks=self.ticks[:, place],
+            values=self.values[:, place],
+            flags=self.flags[:, place],
+            sound=self.sound[:, place],
+        )
 
-class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+
+class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """The limits of some quantities, each of shape (quantities, 1)."""
 
     divisor: Floats
@@ -57,6 +67,8 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     rate_per_ms: Floats
     flat_tolerance: Floats
     """Half a step of the quantity's resolution is in it, so that rounding does not matter."""
+    creeping: Bools
+    """Where the tolerance is more: values that rest need not be equal then."""
     flat_suspect_ms: Floats
     flat_fail_ms: Floats
     max_gap: int
@@ -86,6 +98,7 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             spike_fail=column("spike_fail"),
             rate_per_ms=column("rate_per_min", 1 / 60_000),
             flat_tolerance=column("flat_tolerance", off=0) + _column([0.5 * 10.0**-q.decimals for q in quantities]),
+            creeping=column("flat_tolerance", off=0) > 0,
             flat_suspect_ms=column("flat_suspect_s", 1000),
             flat_fail_ms=column("flat_fail_s", 1000),
             max_gap=round(settings.max_gap_s * 1000),
@@ -127,7 +140,7 @@ def ranges(t: Times, values: Floats, tests: Tests, status: dict[tuple[int, int],
 
 
 def spikes(v: Floats, near: Bools, tests: Tests) -> Flags:
-    """Flags of all points but the first and the last, which lack a neighbour.
+    """Flags of all points but the first and the last, which lack a neighbour; 1 where either is none.
 
     A spike stands out from both neighbours on the same side; its size is the smaller of the two steps (the
     `differential` method: neither a step nor a spike's neighbours are taken for one). near: whether each two
@@ -177,76 +190,3 @@ def flat(
         lasted = at - since
         flags.append(FAIL if lasted >= fail else SUSPECT if lasted >= suspect else PASS)
     return flags, (value, since)
-
-
-class Tail(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """How the sound points of some quantities end: all that the tests need of the past."""
-
-    at: Times
-    """Shape (quantities, 2): the point before the last, the last."""
-    values: Floats
-    """Shape (quantities, 2)."""
-    spiked: Bools
-    """Shape (quantities, 1): whether the point before the last is a spike."""
-    flags: Flags
-    """Shape (quantities,): of the last point."""
-    run_at: Times
-    """Shape (quantities,): when the run of equal values began."""
-    run_values: Floats
-    """Shape (quantities,): with which value."""
-
-    @classmethod
-    def new(cls, width: int) -> Self:
-        """The tail before any point."""
-        return cls(
-            at=np.full((width, 2), _NEVER, np.int64),
-            values=np.zeros((width, 2)),
-            spiked=np.zeros((width, 1), np.bool_),
-            flags=np.ones(width, np.uint8),
-            run_at=np.full(width, _NEVER, np.int64),
-            run_values=np.zeros(width),
-        )
-
-    def rows(self, rows: list[int]) -> Tail:
-        """A copy for some of the quantities."""
-        return Tail(**{name: getattr(self, name)[rows] for name in self.__struct_fields__})
-
-    def put(self, rows: list[int], part: Tail) -> None:
-        """Take over the tail of some of the quantities."""
-        for name in self.__struct_fields__:
-            getattr(self, name)[rows] = getattr(part, name)
-
-
-def extend(tail: Tail, t: Times, v: Floats, flags: Flags, tests: Tests) -> tuple[Tail, Flags, Flags]:
-    """Judge sound points by their neighbours, behind a tail whose points have the same times in every quantity.
-
-    t: (points,); v, flags: (quantities, points). Gives the tail behind these points, their
-    flags, and for each quantity the flag that the tail's last point now deserves, 0 where it stays.
-    """
-    t = np.concatenate((tail.at[0], t))
-    v = np.concatenate((tail.values, v), axis=1)
-    dt = np.diff(t)
-    near = (dt > 0) & (dt <= tests.max_gap)
-    spiking = spikes(v, near, tests)
-    spiked = np.concatenate((tail.spiked, spiking > PASS), axis=1)
-    flags = np.maximum(flags, rates(t, v, near, spiked, tests))
-    np.maximum(flags[:, :-1], spiking[:, 1:], out=flags[:, :-1])
-
-    run_at, run_values = np.full(len(v), t[-1]), v[:, -1].copy()
-    resting = near[1:] & (np.abs(np.diff(v[:, 1:], axis=1)) <= 2 * tests.flat_tolerance)
-    if resting.any():
-        joined, times = near[1:].tolist(), t[2:].tolist()
-        for row in np.flatnonzero(resting.any(axis=1)):
-            limits = (tests.flat_tolerance[row, 0], tests.flat_suspect_ms[row, 0], tests.flat_fail_ms[row, 0])
-            run = float(tail.run_values[row]), int(tail.run_at[row])
-            marks, (run_values[row], run_at[row]) = flat(run, times, v[row, 2:].tolist(), joined, limits)
-            np.maximum(flags[row], np.array(marks, np.uint8), out=flags[row])
-    end = Tail(
-        at=np.repeat(t[None, -2:], len(v), axis=0),
-        values=v[:, -2:],
-        spiked=spiked[:, -1:],
-        flags=flags[:, -1],
-        run_at=run_at,
-        run_values=run_values,
-    )
-    return end, flags, np.where(spiking[:, 0] > tail.flags, spiking[:, 0], 0).astype(np.uint8)

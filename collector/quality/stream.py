@@ -33,7 +33,9 @@ only what the neighbours said depends on who came first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
@@ -41,10 +43,12 @@ import numpy as np
 from collector.quality.attenuation import Test, Window, attenuated
 from collector.quality.companions import Companions, Derived, Revision
 from collector.quality.gaps import Gap, Gaps
+from collector.quality.lot import Lot
 from collector.quality.memory import Memory
 from collector.quality.neighbourhood import Neighbourhood, View, alone
-from collector.quality.qartod import Flags, Floats, Samples, Tail, Tests, extend, ranges
+from collector.quality.qartod import Flags, Floats, Samples, Tests
 from collector.quality.settings import QualitySettings
+from collector.quality.tails import LAST, extend, no_tail
 from edge_agent.contract.device import Box
 from edge_agent.contract.packs import Block
 
@@ -70,7 +74,7 @@ class _Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Time of the last sample, sound or not."""
     step: int
     """Time between the last two samples; 0 if there was only one."""
-    tail: Tail
+    tail: Floats
     windows: tuple[Window, ...]
 
 
@@ -78,6 +82,7 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The tests of a set of quantities: by next neighbours in time, by windows, by neighbours in space."""
 
     tests: Tests
+    """Boxes for which the same is set share it."""
     windowed: tuple[Test, ...]
     views: tuple[View, ...]
 
@@ -103,6 +108,8 @@ class Quality:
         did, since gaps from before are not known."""
         self._settings = settings or QualitySettings()
         self._plans: dict[_Key, _Plan] = {}
+        self._tests: WeakValueDictionary[_Key, Tests] = WeakValueDictionary()
+        """By station, "" for all of which nothing else is said, and quantities."""
         self._segments: Memory[_Key, tuple[_Segment, ...]] = Memory()
         """The one that grew last stands last."""
         self._sets: dict[str, list[tuple[int, ...]]] = {}
@@ -113,28 +120,31 @@ class Quality:
 
     def judge(self, device: str, block: Block) -> Judged:
         """Flag the readings of a block, which may lie anywhere in time."""
-        key = (device, block.quantities)
-        tests = (self._plans.get(key) or self._meet(key)).tests
-        at = np.array(block.at, np.int64)
-        ticks = np.array(block.columns, np.float64).reshape(len(block.quantities), len(at))
-        values = ticks / tests.divisor
-        flags, sound = ranges(at, values, tests, block.status)
-        if not values.size:
-            return Judged(values=values, flags=flags, revisions=())
-        if (at[1:] > at[:-1]).all():
-            return self._judge(key, Samples(at=at, ticks=ticks, values=values, flags=flags, sound=sound))
-        order = np.argsort(at, kind="stable")
-        judged = self._judge(
-            key,
-            Samples(
-                at=at[order],
-                ticks=ticks[:, order],
-                values=values[:, order],
-                flags=flags[:, order],
-                sound=sound[:, order],
-            ),
-        )
-        return msgspec.structs.replace(judged, values=values, flags=judged.flags[:, np.argsort(order)])
+        return self.judge_all([(device, block)])[0]
+
+    def judge_all(self, blocks: Sequence[tuple[str, Block]]) -> list[Judged]:
+        """Flag blocks of any boxes, those of one box in the order in which they came.
+
+        The result is that of `judge` for one after the other, save that it is not said which box the neighbours in
+        space heard first.
+        """
+        judged: dict[int, Judged] = {}
+        lots: dict[tuple[int, Tests], list[int]] = {}
+        turns: Counter[str] = Counter()
+        for i, (device, block) in enumerate(blocks):
+            key = (device, block.quantities)
+            if not block.at or not block.quantities:
+                none = np.empty((len(block.quantities), len(block.at)))
+                judged[i] = Judged(values=none, flags=none.astype(np.uint8), revisions=())
+                continue
+            if key not in self._plans:
+                if len(self._sets.get(device, ())) == SETS:  # the set that makes room must not be waiting here
+                    self._judge_lots(blocks, lots, judged)
+                self._meet(key)
+            lots.setdefault((turns[device], self._plans[key].tests), []).append(i)
+            turns[device] += 1
+        self._judge_lots(blocks, lots, judged)
+        return [judged[i] for i in range(len(blocks))]
 
     def keep(self) -> None:
         """Say that all that was judged is stored: it will not come again."""
@@ -149,83 +159,97 @@ class Quality:
         for memory in (self._segments, self._gaps.series, self._companions.recent):
             memory.undo()
 
-    def _meet(self, key: _Key) -> _Plan:
-        """The tests for a set of quantities that is new; the box's oldest makes room if there are too many."""
-        known = self._sets.setdefault(key[0], [])
-        known.append(key[1])
+    def _meet(self, key: _Key) -> None:
+        """Plan the tests for a set of quantities that is new; the box's oldest makes room if there are too many."""
+        device, quantities = key
+        known = self._sets.setdefault(device, [])
+        known.append(quantities)
         if len(known) > SETS:
-            oldest = (key[0], known.pop(0))
+            oldest = (device, known.pop(0))
             del self._plans[oldest]
             self._segments.forget(oldest)
-        self._plans[key] = _Plan(
-            tests=Tests.of(self._settings, *key),
-            windowed=Test.of(self._settings, *key),
-            views=self._around.views(*key),
-        )
-        return self._plans[key]
+        shared = (device if device in self._settings.stations else "", quantities)
+        tests = self._tests.get(shared)
+        if tests is None:
+            tests = self._tests[shared] = Tests.of(self._settings, *key)
+        self._plans[key] = _Plan(tests=tests, windowed=Test.of(self._settings, *key), views=self._around.views(*key))
 
-    def _judge(self, key: _Key, samples: Samples) -> Judged:
-        device, quantities = key
-        for view in self._plans[key].views:
-            _worsen(samples.flags, view.rows, alone(view, samples))
-        flags, revisions = self._in_time(key, samples)
-        flags, revisions, derived = self._companions.join(device, quantities, samples, flags, revisions)
-        return Judged(
-            values=samples.values,
-            flags=flags,
-            revisions=tuple(revisions),
-            derived=derived,
-            gaps=self._gaps.add(device, quantities, samples.at),
-        )
+    def _judge_lots(
+        self, blocks: Sequence[tuple[str, Block]], lots: dict[tuple[int, Tests], list[int]], judged: dict[int, Judged]
+    ) -> None:
+        """Judge together what has the same tests, the blocks of one box one after the other; nothing is left in `lots`."""
+        for (_, tests), indices in sorted(lots.items(), key=lambda lot: lot[0][0]):
+            lot = Lot.of([blocks[i][1] for i in indices], tests)
+            devices = [blocks[i][0] for i in indices]
+            judged |= zip(indices, self._judge_lot(devices, blocks[indices[0]][1].quantities, lot, tests), strict=True)
+        lots.clear()
 
-    def _in_time(self, key: _Key, samples: Samples) -> tuple[Flags, list[Revision]]:
-        """Run the tests that need neighbours in time; the next neighbours last, for a tail keeps the flags so far."""
-        tests, windowed = self._plans[key].tests, self._plans[key].windowed
-        at = samples.at
-        first, end = int(at[0]), int(at[-1])
-        segments = self._segments.get(key) or ()
-        before = [s for s in segments if s.end < first <= s.end + tests.max_gap]
-        last = max(before, key=lambda s: s.end) if before else None
-        windows = _move(windowed, last.windows if last else tuple(map(Window.new, windowed)), samples)
-        tail, flags, revised = _continue(last.tail if last else Tail.new(len(key[1])), samples, tests)
-        step = end - int(at[-2]) if len(at) > 1 else first - last.end if last else 0
-        # A jump may be a hole that the backlog fills later: then the end before it stays open too.
-        jumped = last is not None and 0 < 1.5 * last.step < first - last.end
-        others = [s for s in segments if s is not last or jumped]
-        new = _Segment(end=end, step=step, tail=tail, windows=windows)
-        self._segments.set(key, (*others[1 - self._settings.open_segments :], new))
-        if last is None or not revised.any():
-            return flags, []
-        return flags, [
-            Revision(quantity=key[1][row], at=int(last.tail.at[row, 1]), flag=int(revised[row]))
-            for row in np.flatnonzero(revised)
+    def _judge_lot(self, devices: Sequence[str], quantities: tuple[int, ...], lot: Lot, tests: Tests) -> list[Judged]:
+        keys, places = [(device, quantities) for device in devices], lot.places()
+        for key, place in zip(keys, places, strict=True):
+            for view in self._plans[key].views:
+                part = lot.samples.part(place)
+                _worsen(part.flags, view.rows, alone(view, part))
+        flags, revised = self._in_time(keys, lot, tests)
+        samples, judged = lot.samples, []
+        for i, (device, place) in enumerate(zip(devices, places, strict=True)):
+            own, revisions = flags[:, place], revised.get(i, [])
+            derived: tuple[Derived, ...] = ()
+            if self._companions.watches(device, quantities):
+                own, revisions, derived = self._companions.join(device, quantities, samples.part(place), own, revisions)
+            came = slice(None) if lot.came is None else lot.came[place] - place.start
+            judged.append(
+                Judged(
+                    values=samples.values[:, place][:, came],
+                    flags=own[:, came],
+                    revisions=tuple(revisions),
+                    derived=derived,
+                    gaps=self._gaps.add(device, quantities, samples.at[place]),
+                )
+            )
+        return judged
+
+    def _in_time(self, keys: Sequence[_Key], lot: Lot, tests: Tests) -> tuple[Flags, dict[int, list[Revision]]]:
+        """Run the tests that need neighbours in time; the next neighbours last, for a tail keeps the flags so far.
+
+        Gives the flags, and the revisions of each box that has some, by its place in the lot.
+        """
+        at, stops = lot.samples.at, lot.stops
+        places = lot.places()
+        firsts, ends = at[[place.start for place in places]].tolist(), at[stops - 1].tolist()
+        befores = at[stops - 2].tolist()
+        lasts = [self._before(key, first, tests) for key, first in zip(keys, firsts, strict=True)]
+        windows = [
+            _move(self._plans[key].windowed, last.windows if last else None, lot.samples.part(place))
+            for key, last, place in zip(keys, lasts, places, strict=True)
         ]
+        fresh = no_tail(len(tests.divisor))
+        tails = np.stack([last.tail if last else fresh for last in lasts], axis=2)
+        after, flags, revised = extend(tails, lot.samples, stops, tests)
+        for i, (key, last, place) in enumerate(zip(keys, lasts, places, strict=True)):
+            alone = place.stop - place.start == 1
+            step = ends[i] - befores[i] if not alone else ends[i] - last.end if last else 0
+            segment = _Segment(end=ends[i], step=step, tail=after[:, :, i].copy(), windows=windows[i])
+            # A jump may be a hole that the backlog fills later: then the end before it stays open too.
+            jumped = last is not None and 0 < 1.5 * last.step < firsts[i] - last.end
+            others = [s for s in self._segments.get(key) or () if s is not last or jumped]
+            self._segments.set(key, (*others[1 - self._settings.open_segments :], segment))
+        found: dict[int, list[Revision]] = {}
+        for box, row in np.argwhere(revised.T).tolist():
+            revision = Revision(quantity=keys[box][1][row], at=int(tails[LAST, row, box]), flag=int(revised[row, box]))
+            found.setdefault(box, []).append(revision)
+        return flags, found
+
+    def _before(self, key: _Key, first: int, tests: Tests) -> _Segment | None:
+        """The segment that a block continues which begins at `first`."""
+        before = [s for s in self._segments.get(key) or () if s.end < first <= s.end + tests.max_gap]
+        return max(before, key=lambda s: s.end) if before else None
 
 
-def _continue(tail: Tail, samples: Samples, tests: Tests) -> tuple[Tail, Flags, Flags]:
-    """As `extend`, for samples that are not all sound: each set of quantities with the same gaps by itself."""
-    at, values, flags, sound = samples.at, samples.values, samples.flags, samples.sound
-    if sound.all() and (tail.at == tail.at[0]).all():
-        return extend(tail, at, values, flags, tests)
-    alike: dict[bytes, list[int]] = {}
-    for row in range(len(values)):
-        if sound[row].any():
-            alike.setdefault(sound[row].tobytes() + tail.at[row].tobytes(), []).append(row)
-    tail, all_flags, revised = tail.rows(list(range(len(values)))), flags.copy(), np.zeros(len(values), np.uint8)
-    for rows in alike.values():
-        kept = np.flatnonzero(sound[rows[0]])
-        place = np.ix_(np.array(rows), kept)
-        part, all_flags[place], revised[rows] = extend(
-            tail.rows(rows), at[kept], values[place], flags[place], tests.rows(rows)
-        )
-        tail.put(rows, part)
-    return tail, all_flags, revised
-
-
-def _move(tests: tuple[Test, ...], windows: tuple[Window, ...], samples: Samples) -> tuple[Window, ...]:
+def _move(tests: tuple[Test, ...], windows: tuple[Window, ...] | None, samples: Samples) -> tuple[Window, ...]:
     """Run the tests that look at windows, on the samples' own flags; gives the windows behind the samples."""
     moved = []
-    for test, window in zip(tests, windows, strict=True):
+    for test, window in zip(tests, windows or map(Window.new, tests), strict=True):
         marks, after = attenuated(test, window, samples.at, samples.ticks[test.rows], samples.sound[test.rows])
         _worsen(samples.flags, test.rows, marks)
         moved.append(after)
