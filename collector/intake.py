@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from collector.live import Live
 from collector.mqtt import make_client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
+from collector.waiting import Waiting
 from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.topics import ALL_UP, down
@@ -33,9 +35,6 @@ from edge_agent.contract.topics import ALL_UP, down
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MAX_WAITING, MAX_WAITING_BYTES = 2000, 64_000_000
-"""Messages in memory at most; the boxes' windows keep them far below."""
-MAX_BATCH = 400
 RETRY_S = (0.5, 10.0)
 """First and longest pause while the store is down."""
 
@@ -66,8 +65,7 @@ class Intake:
         self._live = live
         self._counters = counters
         self._now = now
-        self._waiting: deque[Message] = deque()
-        self._bytes_come = self._bytes_taken = 0  # one is changed by paho's thread alone, one by the event loop alone
+        self._waiting = Waiting()
         self._arrived = asyncio.Event()
         self._store_down = False
         self._unreachable = False
@@ -87,13 +85,13 @@ class Intake:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-                    self._bytes_taken += sum(len(message.payload) for message in batch)
+                    batch, began = self._waiting.take(), time.monotonic()
                     if await self._take(client, batch):
                         pause = RETRY_S[0]
                     else:
                         await asyncio.sleep(pause)
                         pause = min(2 * pause, RETRY_S[1])
+                    self._waiting.worked(len(batch), time.monotonic() - began)
 
     async def _take(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
         """Carry a batch through the sinks; False if the store is down, or the database does not answer."""
@@ -202,11 +200,9 @@ class Intake:
             payload = bytes(message.payload[:MAX_PACK_BYTES])
             loop.call_soon_threadsafe(self.commands.answered, message.topic, payload)
             return
-        if len(self._waiting) >= MAX_WAITING or self._bytes_come - self._bytes_taken >= MAX_WAITING_BYTES:
-            self._counters["messages_dropped_busy_total"] += 1
-            return
         # the sinks quarantine what is too large; all of it need not be kept for that
         payload = bytes(message.payload[: MAX_PACK_BYTES + 1])
-        self._bytes_come += len(payload)
-        self._waiting.append(Message(message.topic, payload, self._now()))
+        if not self._waiting.put(Message(message.topic, payload, self._now())):
+            self._counters["messages_dropped_busy_total"] += 1
+            return
         loop.call_soon_threadsafe(self._arrived.set)

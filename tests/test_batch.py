@@ -27,7 +27,7 @@ from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.batch import Message, Sinks
 from collector.database import open_database
-from collector.intake import MAX_WAITING, Intake
+from collector.intake import Intake
 from collector.ledger import Account, Ledger
 from collector.live import Live
 from collector.points import Frame
@@ -240,24 +240,27 @@ async def test_what_a_box_says_of_its_paces_is_kept_but_not_from_the_future(tmp_
                 assert due.tolist() == {60: [1, 1], 30: [2, 1], 10: [6, 6]}[pace]
 
 
-async def test_messages_beyond_the_limit_are_dropped_counted_and_stored_when_they_come_again(tmp_path: Path) -> None:
+async def test_messages_beyond_the_limit_are_dropped_counted_and_stored_when_they_come_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.waiting.MOST", 2000)
     with mosquitto(tmp_path) as broker:
         centre = Centre(tmp_path, broker.port)
         async with centre.running():
             await centre.hold()
-            sent = range(2, MAX_WAITING + 52)
+            sent = range(2, 2052)
             for number in sent:
                 centre.send(number)
             await until(lambda: centre.counters["messages_dropped_busy_total"] == 50, "what does not fit is dropped")
             centre.store.go_on.set()
-            await until(lambda: len(centre.receipts) == MAX_WAITING + 1, "what fits is stored")
-            assert centre.account().highest == MAX_WAITING + 1, "the last to come were dropped"
+            await until(lambda: len(centre.receipts) == 2001, "what fits is stored")
+            assert centre.account().highest == 2001, "the last to come were dropped"
             for number in sent[-50:]:
                 centre.send(number)
-            await until(lambda: len(centre.receipts) == MAX_WAITING + 51, "the box sends them again")
+            await until(lambda: len(centre.receipts) == 2051, "the box sends them again")
         account = centre.account()
-        assert (account.stored, account.missing) == (MAX_WAITING + 51, 0)
-        assert len(centre.store.values) == MAX_WAITING + 51
+        assert (account.stored, account.missing) == (2051, 0)
+        assert len(centre.store.values) == 2051
 
 
 async def test_the_same_pack_twice_is_stored_once_and_confirmed_again(tmp_path: Path) -> None:

@@ -1,0 +1,68 @@
+"""What has come from the boxes and waits for the sinks: plates first, and never more than is soon worked through.
+
+What finds no room is dropped; its box sends it again, more slowly and in fewer, larger packs the longer it must. So a
+slow collector slows its boxes, and what it takes is fresh: a long queue would only hold what is sent a second time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from collector.batch import Message
+from edge_agent.contract.events import PRIORITY
+
+MOST, LEAST = 20_000, 200
+"""Messages of one queue: however fast, and however slow the sinks are."""
+MOST_BYTES = 64_000_000
+HOLD_S = 3.0
+"""What the sinks work through in so long may wait; boxes send again after five seconds."""
+BATCH = 400
+URGENT = f"/{PRIORITY[0]}"
+FOR_THE_REST = 4
+"""One in so many of a batch is not for plates, however many wait."""
+
+
+class Waiting:
+    """Two queues, plates and the rest. One thread puts, another takes."""
+
+    def __init__(self) -> None:
+        self._urgent: deque[Message] = deque()
+        self._rest: deque[Message] = deque()
+        self._bytes_come = self._bytes_taken = 0  # the one is changed by who puts alone, the other by who takes
+        self._each_s = 0.0
+        """Time that the sinks took for each message lately."""
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._rest)
+
+    @property
+    def room(self) -> int:
+        """Messages that each queue holds at most now."""
+        return int(min(MOST, max(LEAST, HOLD_S / self._each_s))) if self._each_s else MOST
+
+    def put(self, message: Message) -> bool:
+        """Keep a message; False if there is no room for it."""
+        queue = self._urgent if message.topic.endswith(URGENT) else self._rest
+        # a status is said once for each connection
+        if (
+            len(queue) >= (MOST if message.topic.endswith("/status") else self.room)
+            or self._bytes_come - self._bytes_taken >= MOST_BYTES
+        ):
+            return False
+        self._bytes_come += len(message.payload)
+        queue.append(message)
+        return True
+
+    def take(self) -> list[Message]:
+        """The next batch, plates before the rest, each in the order in which it came."""
+        rest = min(len(self._rest), max(BATCH - len(self._urgent), BATCH // FOR_THE_REST))
+        batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), BATCH - rest))]
+        batch += [self._rest.popleft() for _ in range(rest)]
+        self._bytes_taken += sum(len(message.payload) for message in batch)
+        return batch
+
+    def worked(self, count: int, seconds: float) -> None:
+        """So many messages have gone through the sinks in so long, or were refused by them."""
+        # a small batch says that the sinks keep up, and nothing of what each message costs in a large one
+        each_s = seconds / count if count >= BATCH // FOR_THE_REST else 0.0
+        self._each_s += (each_s - self._each_s) / 4
