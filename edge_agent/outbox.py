@@ -16,18 +16,18 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
-from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event, Lost
-from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges, pack_runs, ranges
-from edge_agent.outbox_epochs import drop_empty, read_epochs
-from edge_agent.outbox_file import Waiting, bytes_in_file, last_number, open_file, used_bytes, waiting
+from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event
+from edge_agent.contract.runs import MAX_NUMBERS, pack_runs, ranges
+from edge_agent.outbox_epochs import drop_empty, last_number, read_epochs
+from edge_agent.outbox_file import Waiting, bytes_in_file, open_file, used_bytes, waiting
+from edge_agent.outbox_lost import LostRuns, note_lost, read_lost
 from edge_agent.outbox_rows import JOINED_KINDS, Row, add, delete, discard, join, of_kind, oldest
-from edge_agent.outbox_seal import intact, seal
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +55,6 @@ class _Put(NamedTuple):
     at: int
     body: bytes
     number: asyncio.Future[int]
-
-
-class LostRuns(NamedTuple):
-    """Numbers that were dropped and that the collector has not confirmed to know of."""
-
-    id: int
-    outbox: int
-    runs: tuple[int, ...]
-    """As the collector numbers them."""
-    lost: Lost
 
 
 class Outbox:
@@ -158,7 +148,7 @@ class Outbox:
             with self._db:
                 self._number_unwritten()
                 first = last_number(self._db) + 1
-                add(self._db, first, ((put.kind, put.at, put.body) for put in batch))
+                add(self._db, self.id, first, ((put.kind, put.at, put.body) for put in batch))
                 last = first + len(batch) - 1
                 while used_bytes(self._db) > self.max_bytes and self._drop_oldest():
                     pass
@@ -177,7 +167,7 @@ class Outbox:
 
     def _join(self) -> None:
         try:
-            any(join(self._db, kind) for kind in JOINED_KINDS)  # one at a time, so that nobody waits long
+            any(join(self._db, self.epochs, kind) for kind in JOINED_KINDS)  # one at a time, so that nobody waits long
         except sqlite3.OperationalError:
             pass  # the disk is full: they stay as they are until it has room
         except Exception:
@@ -193,13 +183,13 @@ class Outbox:
             first = last_number(self._db) + 1
             last = first + min(count, MAX_NUMBERS) - 1
             # an event with the last of the numbers, gone at once, moves the sequence on
-            add(self._db, last, [(kind, 0, b"")])
-            delete(self._db, [(last, last)])
+            add(self._db, self.id, last, [(kind, 0, b"")])
+            delete(self._db, self.epochs, [(last, last)])
             self._note_lost(kind, [(first, last)], "the disk could not be written")
 
     def _drop_oldest(self) -> bool:
         for kind in reversed(PRIORITY):
-            if rows := oldest(self._db, kind, DROP_AT_ONCE):
+            if rows := oldest(self._db, self.epochs, kind, DROP_AT_ONCE):
                 self._lose(kind, [row.number for row in rows if row.body], "the outbox was full")
                 self._lose_damaged(kind, [row for row in rows if not row.body])
                 return True
@@ -207,41 +197,29 @@ class Outbox:
 
     def _lose(self, kind: str, numbers: list[int], reason: str) -> None:
         self.dropped[kind] += len(numbers)
-        delete(self._db, [(number, number) for number in numbers])
+        delete(self._db, self.epochs, [(number, number) for number in numbers])
         self._note_lost(kind, _spans(numbers), reason)
 
     def _lose_damaged(self, kind: str, rows: list[Row]) -> None:
         for row in rows:
-            numbers = discard(self._db, row.number, last_number(self._db))
+            numbers = discard(self._db, self.epochs, row.number, last_number(self._db))
             self.dropped[kind] += len(numbers)
             self._note_lost(kind, _spans(numbers), DAMAGED)
 
     def _note_lost(self, kind: str, spans: Iterable[tuple[int, int]], reason: str) -> None:
-        for _, of_epoch in groupby(self.epochs.split(spans), key=lambda span: self.epochs.of(span[0])):
-            self.has_lost = True
-            runs = _encode(pack_ranges(of_epoch))
-            row = (kind, reason, runs, seal(runs, kind, reason))
-            self._db.execute("INSERT INTO lost (kind, reason, runs, crc) VALUES (?, ?, ?, ?)", row)
+        self.has_lost |= note_lost(self._db, self.epochs, kind, spans, reason)
 
     def _read_lost(self) -> list[LostRuns]:
-        rows = self._db.execute("SELECT id, runs, kind, reason, crc FROM lost ORDER BY id LIMIT 8").fetchall()
+        rows = read_lost(self._db, self.epochs)
         self.has_lost = bool(rows)
-        found = []
-        for id_, runs, kind, reason, crc in rows:
-            if not intact(crc, runs, kind, reason):  # told to nobody, since it may name what is not lost
-                self._write("DELETE FROM lost WHERE id = ?", (id_,))
-                continue
-            first, *rest = _decode_runs(runs)
-            epoch = self.epochs.of(first)
-            found.append(LostRuns(id_, epoch.id, (epoch.number(first), *rest), Lost(kind=kind, reason=reason)))
-        return found
+        return rows
 
     def _read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
         events: list[tuple[int, Event]] = []
         too_large: list[int] = []
         damaged: list[Row] = []
         size = 0
-        with closing(of_kind(self._db, kind, after, before)) as rows:
+        with closing(of_kind(self._db, self.epochs, kind, after, before)) as rows:
             for row in islice(rows, PACK_EVENTS):
                 if len(row.body) > MAX_EVENT_BYTES:
                     too_large.append(row.number)
@@ -262,7 +240,7 @@ class Outbox:
 
     def _forget(self, spans: Sequence[tuple[int, int]]) -> None:
         with self._db:
-            delete(self._db, spans)
+            delete(self._db, self.epochs, spans)
             self._drop_empty_epochs()
         self.epochs = read_epochs(self._db)  # only now, since the commit might have failed
 

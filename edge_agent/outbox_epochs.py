@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from edge_agent.contract.runs import MAX_NUMBER, ranges
-from edge_agent.outbox_seal import intact, seal
+from edge_agent.outbox_seal import OLD_IDS, seal
 
 EPOCHS = "CREATE TABLE epochs (first INTEGER PRIMARY KEY, id INTEGER NOT NULL, crc INTEGER NOT NULL)"
 MAX_EPOCHS = 1000
@@ -92,20 +92,28 @@ class Epochs:
 
 def new_id() -> int:
     """A new outbox id, of so many bits that no box of a large fleet ever takes one twice."""
-    return secrets.randbelow(MAX_NUMBER - 1) + 1
+    return OLD_IDS + secrets.randbelow(MAX_NUMBER - OLD_IDS)
 
 
 def read_epochs(db: sqlite3.Connection) -> Epochs:
-    """The epochs of a file. Raises sqlite3.DatabaseError where one is damaged."""
+    """The epochs of a file, also of an earlier version. Raises sqlite3.DatabaseError where one is damaged."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'epochs'").fetchone():
+        return Epochs([(1, id_) for (id_,) in db.execute("SELECT id FROM meta")])
     rows = db.execute("SELECT first, id, crc FROM epochs ORDER BY first").fetchall()
-    if not all(intact(crc, b"", first, id_) for first, id_, crc in rows):
+    if not all(crc == seal(b"", id_, first) for first, id_, crc in rows):
         raise sqlite3.DatabaseError("an outbox id is damaged")
     return Epochs([(first, id_) for first, id_, _ in rows])
 
 
+def last_number(db: sqlite3.Connection) -> int:
+    """The last number that was given, also where its event is gone."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(row[0]) if row else 0
+
+
 def put_epoch(db: sqlite3.Connection, first: int, id_: int) -> None:
     """Write an epoch down."""
-    db.execute("INSERT INTO epochs VALUES (?, ?, ?)", (first, id_, seal(b"", first, id_)))
+    db.execute("INSERT INTO epochs VALUES (?, ?, ?)", (first, id_, seal(b"", id_, first)))
 
 
 def begin_epoch(db: sqlite3.Connection, first: int) -> Epochs:

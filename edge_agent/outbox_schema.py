@@ -26,6 +26,14 @@ TABLES = {
 }
 """`oldest` and `newest` are times of events, those of the row when it was made. `crc` is that of `seal`, null in what
 an earlier version wrote. `damage` says why the file before this one was given up, if it was."""
+TYPES = {
+    "events": "typeof(kind) = 'text' AND typeof(at) = 'integer' AND typeof(body) = 'blob'",
+    "joined": """typeof(last) = 'integer' AND typeof(kind) = 'text' AND typeof(events) = 'integer' AND
+                 typeof(oldest) = 'integer' AND typeof(newest) = 'integer' AND typeof(runs) = 'blob' AND
+                 typeof(bodies) = 'blob'""",
+    "lost": "typeof(kind) = 'text' AND typeof(reason) = 'text' AND typeof(runs) = 'blob'",
+}
+"""What stands in every row that no damage has met: SQLite would give anything."""
 EARLIER = {
     "meta": "CREATE TABLE meta (id INTEGER NOT NULL, set_aside TEXT NOT NULL)",
     "events": f"{EVENTS})",

@@ -147,7 +147,12 @@ async def test_a_damaged_file_is_set_aside_and_the_box_goes_on(
     async with opened(path) as outbox:
         assert outbox.id != first_id
         assert "damaged" in outbox.set_aside
-        assert await outbox.put(readings(1)) == 1
+        assert await outbox.put(readings(1)) == 2001
+        kept = [n for n, _ in await outbox.read("readings", 0, 2001, LARGE)]
+        told = [n for entry in await outbox.lost() for n in numbers(entry.runs)]
+        assert 0 < len(kept) < 2000
+        assert sorted(kept + told) == list(range(1, 2001)), "each is saved or told as lost, under its own id"
+        assert {entry.outbox for entry in await outbox.lost()} == {first_id}
     (aside,) = tmp_path.glob("o.damaged-????")
     assert aside.read_bytes() == bytes(damaged)
     assert main(["outbox", "verify", str(aside)]) == 1
