@@ -75,7 +75,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     stack.callback(store.close)
     desk = PlateDesk(engine)
     ledger = Ledger(engine)
-    live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s)
+    live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s, short_days=settings.short_days)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     pulse = Pulse()

@@ -30,6 +30,7 @@ from collector.stores import RejectedError, StoreError
 from collector.waiting import Waiting
 from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
+from edge_agent.contract.runs import ranges
 from edge_agent.contract.topics import ALL_UP, down
 
 log = logging.getLogger(__name__)
@@ -129,6 +130,10 @@ class Intake:
             self._store_down = False
         for box in latest:
             self._live.readings(box.box, box.readings)
+        for arrival in arrivals:
+            if (lost := arrival.pack.lost) is not None:
+                count = sum(last - first + 1 for first, last in ranges(arrival.pack.runs))
+                self._live.lost(arrival.box.device, lost.kind, count)
         self._confirm(client, arrivals)
         return True
 

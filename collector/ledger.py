@@ -12,8 +12,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select, text
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select
 
+from collector import ledger_totals
 from collector.database import METADATA, Id, plain, rows, with_rows
 from collector.outboxes_gone import GONE, note_gone
 from edge_agent.contract.events import BoxStatus, Lost
@@ -40,14 +41,6 @@ LOST = Table(
     Column("reason", String(200), nullable=False),
 )
 Index("ledger_lost_of", LOST.c.device, LOST.c.outbox)
-
-_TOTALS = text(
-    "SELECT coalesce(sum(highest), 0), coalesce(sum(known), 0), "
-    "(SELECT coalesce(sum(last - first + 1), 0) FROM ledger_lost), "
-    "coalesce(sum(CASE WHEN g.outbox IS NULL THEN 0 ELSE highest - known END), 0) FROM "
-    "(SELECT device, outbox, max(last) AS highest, sum(last - first + 1) AS known FROM ledger_runs "
-    "GROUP BY device, outbox) AS o LEFT JOIN ledger_gone g ON g.device = o.device AND g.outbox = o.outbox"
-)
 
 Key = tuple[str, int]
 
@@ -219,8 +212,12 @@ class Ledger:
     def totals(self) -> dict[str, int]:
         """How many events are stored, lost and missing, of all boxes together."""
         with self._engine.connect() as db:
-            highest, known, lost, gone = db.execute(_TOTALS).one()
-        return {"stored": int(known - lost), "lost": int(lost + gone), "missing": int(highest - known - gone)}
+            return ledger_totals.totals(db)
+
+    def lost_by(self) -> dict[tuple[str, str], int]:
+        """How many events of all boxes together are lost, by kind (empty where nobody knows) and reason."""
+        with self._engine.connect() as db:
+            return ledger_totals.lost_by(db)
 
 
 class _Statements:

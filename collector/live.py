@@ -18,13 +18,18 @@ from collector.alerts.sightings import Sighting
 from collector.standards.exceedances import Exceedance
 from collector.subscription import LAST_PLATES, Change, Subscription, Topic
 from edge_agent.contract.device import Box
-from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
+from edge_agent.contract.events import PRIORITY, BoxStatus, Calibration, Heartbeat
 from edge_agent.contract.packs import MAX_TIME
 from edge_agent.contract.quantities import BY_NAME
 
 State = Literal["online", "late", "offline", "never"]
 
 LAST_ALERTS = 20
+DAY_MS = 86_400_000
+AHEAD_MS = 60_000
+"""A value may be so much newer than now; of two clocks one always goes ahead."""
+LOSS_SHOWN_MS = DAY_MS
+"""Losses of a kind are shown until there were none for so long; the ledger keeps them."""
 
 
 class LatestReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,12 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     calibrating: tuple[Calibration, ...] = ()
     """Sensors at which a technician works, as the box said last."""
+    days_left: float | None = None
+    """For how long its outbox has room if nothing can be sent; while it is not connected, from now on."""
+    runs_short: bool = False
+    """Whether it cannot send and its outbox is full before long."""
+    lost: Mapping[str, int] = {}
+    """Events of each kind that it told lately to be lost."""
 
 
 class StationState(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +75,10 @@ class _Device:
         self.box = box
         self.at: int | None = None
         self.beat: Heartbeat | None = None
+        self.beat_at = 0
+        """When it was made, or came if the box's clock ran ahead."""
+        self.lost: dict[str, tuple[int, int]] = {}
+        """How many of each kind, and when the last were told."""
         self.received: int | None = None
         self.status: BoxStatus | None = None
         self.status_received = 0
@@ -74,9 +89,15 @@ class _Device:
 class Live:
     """The picture. Not for threads: everything is called from the event loop."""
 
-    def __init__(self, fleet: Mapping[str, Box], *, now: Callable[[], int], expected_s: int = 180) -> None:
-        """Expect an event of each box at least every `expected_s` seconds."""
+    def __init__(
+        self, fleet: Mapping[str, Box], *, now: Callable[[], int], expected_s: int = 180, short_days: float = 3
+    ) -> None:
+        """Expect an event of each box at least every `expected_s` seconds.
+
+        A box that cannot send runs short when its outbox has room for less than `short_days`.
+        """
         self._now = now
+        self._short_days = short_days
         self._expected_s = expected_s
         self._devices = {name: _Device(box) for name, box in sorted(fleet.items())}
         self._plates: deque[Sighting] = deque(maxlen=LAST_PLATES)
@@ -106,8 +127,16 @@ class Live:
     def beat(self, device: str, beat: Heartbeat) -> None:
         """A box reported on itself; an older report than the last is left out."""
         known = self._devices.get(device)
-        if known is not None and (known.beat is None or beat.at >= known.beat.at):
-            known.beat = beat
+        at = min(beat.at, self._now())  # one from before its clock was put right must not be the newest for years
+        if known is not None and (known.beat is None or at >= known.beat_at):
+            known.beat, known.beat_at = beat, at
+            self._refresh(known)
+
+    def lost(self, device: str, kind: str, count: int) -> None:
+        """A box told that events of a kind are lost."""
+        known = self._devices.get(device)
+        if known is not None and kind in PRIORITY:
+            known.lost[kind] = (known.lost.get(kind, (0, 0))[0] + count, self._now())
             self._refresh(known)
 
     def readings(self, box: Box, latest: Iterable[LatestReading]) -> None:
@@ -115,7 +144,7 @@ class Live:
         known = self._devices.get(box.device)
         if known is None:
             return
-        newer = [r for r in latest if r.quantity not in known.readings or r.at >= known.readings[r.quantity].at]
+        newer = [r for r in latest if r.at >= self._newest(known, r.quantity)]
         if newer:
             known.readings |= {reading.quantity: reading for reading in newer}
             self._publish("readings", box.device, _station(known))
@@ -124,7 +153,7 @@ class Live:
         """Plates came; what is shown already is left out, and so is an old backlog, lest it hide the present."""
         shown = {sighting.id for sighting in self._plates}
         for sighting in sightings:
-            old = len(self._plates) == LAST_PLATES and sighting.at < min(other.at for other in self._plates)
+            old = len(self._plates) == LAST_PLATES and sighting.at < min(min(o.at, o.received) for o in self._plates)
             if sighting.id not in shown and not old:
                 shown.add(sighting.id)
                 self._plates.append(sighting)
@@ -199,16 +228,14 @@ class Live:
             subscription.end()
         self._subscriptions.clear()
 
+    def _newest(self, known: _Device, quantity: str) -> int:
+        """Time of the value that is shown; 0 where there is none, or one of a clock that ran ahead."""
+        shown = known.readings.get(quantity)
+        return 0 if shown is None or shown.at > self._now() + AHEAD_MS else shown.at
+
     def _refresh(self, known: _Device) -> None:
         state = self._state(known)
-        shown = known.shown
-        # the page shows lateness in minutes and the time of the last event to the second
-        if shown is None or (shown.state, shown.seen, shown.late_s // 60, shown.calibrating) != (
-            state.state,
-            state.seen,
-            state.late_s // 60,
-            state.calibrating,
-        ):
+        if known.shown is None or _looks(known.shown) != _looks(state):
             known.shown = state
             self._publish("devices", known.box.device, state)
 
@@ -228,8 +255,22 @@ class Live:
         said = known.beat.calibrating if known.beat is not None else ()
         # what a box sends may be no time
         calibrating = tuple(c for c in said if 0 <= c.since <= c.until <= MAX_TIME and self._now() < c.until)
+        days_left = known.beat.days_left if known.beat is not None else None
+        if days_left is not None and state != "online":
+            days_left = max(0.0, days_left - (self._now() - known.beat_at) / DAY_MS)
+        lost = {kind: n for kind, (n, told) in known.lost.items() if self._now() - told < LOSS_SHOWN_MS}
+        if len(lost) < len(known.lost):
+            known.lost = {kind: known.lost[kind] for kind in lost}
         return DeviceState(
-            box=known.box, state=state, seen=known.at, late_s=late_s, version=version, calibrating=calibrating
+            box=known.box,
+            state=state,
+            seen=known.at,
+            late_s=late_s,
+            version=version,
+            calibrating=calibrating,
+            days_left=days_left,
+            runs_short=days_left is not None and state != "online" and days_left < self._short_days,
+            lost=lost,
         )
 
     def _publish(self, topic: Topic, key: str, item: object) -> None:
@@ -239,6 +280,12 @@ class Live:
                 self._subscriptions.discard(subscription)
                 subscription.end()
                 self.dropped_subscribers += 1
+
+
+def _looks(state: DeviceState) -> tuple[object, ...]:
+    """What of a state the page shows: lateness in minutes, days left in hours, the last event to the second."""
+    hours = None if state.days_left is None else int(state.days_left * 24)
+    return state.state, state.seen, state.late_s // 60, state.calibrating, hours, state.runs_short, state.lost
 
 
 def _station(known: _Device) -> StationState:

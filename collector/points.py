@@ -138,6 +138,7 @@ def _health(beats: Sequence[Heartbeat]) -> dict[str, Column]:
         "outbox_bytes": _integers(b.outbox_bytes for b in beats),
         "waiting_s": np.array([np.nan if b.oldest is None else (b.at - b.oldest) / 1000 for b in beats], np.float64),
         "disk_free_mb": _integers(b.disk_free_mb for b in beats),
+        "days_left": np.array([np.nan if b.days_left is None else b.days_left for b in beats], np.float64),
         "fault_count": _integers(len(b.faults) for b in beats),
         "faults": ["; ".join(f"{f.part}: {f.text}" for f in b.faults) or None for b in beats],
         "calibrating": [

@@ -176,6 +176,8 @@ class Settings(_Strict, frozen=True, kw_only=True):
     regulator: RegulatorSettings | None = None
     expected_every_s: Annotated[int, Meta(ge=5, le=86_400)] = 180
     """A box from which nothing came for so long is late."""
+    short_days: Annotated[float, Meta(ge=0, le=3650)] = 3
+    """A box that cannot send is named on the page once its outbox has room for less than so many days."""
 
     def __post_init__(self) -> None:
         embedded = isinstance(self.database, SqliteSettings) or isinstance(self.store, DuckDbSettings)

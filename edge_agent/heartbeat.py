@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from edge_agent.calibration import Calibrations
-from edge_agent.clock import Now, now_ms
+from edge_agent.clock import Now, now_ms, steady_ms
 from edge_agent.contract.events import Event, Heartbeat
+from edge_agent.filling import Filling
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
 
@@ -29,10 +30,15 @@ async def run(
     now: Now = now_ms,
 ) -> None:
     """Emit a heartbeat every `every_s` seconds, the first at once."""
-    started = time.monotonic()
+    started, filling = time.monotonic(), Filling(state / "filling")
+    looked_at, counted = steady_ms(), outbox.bytes_put
     while True:
         waiting = await outbox.waiting()
         disk = os.statvfs(state)
+        since, before = looked_at, counted
+        looked_at, counted = steady_ms(), outbox.bytes_put
+        filling.add(counted - before, looked_at - since)
+        disk_free = disk.f_bavail * disk.f_frsize
         beat = Heartbeat(
             at=now(),
             uptime_s=int(time.monotonic() - started),
@@ -41,10 +47,12 @@ async def run(
             outbox_events=waiting.events,
             outbox_bytes=waiting.bytes,
             oldest=waiting.oldest,
-            disk_free_mb=disk.f_bavail * disk.f_frsize // 1_000_000,
-            counters={**health.counters, "outbox.dropped": outbox.dropped},
+            disk_free_mb=disk_free // 1_000_000,
+            counters={**health.counters, **{f"outbox.dropped.{kind}": n for kind, n in dict(outbox.dropped).items()}},
             faults=health.faults,
             calibrating=calibrations.under_way(now()),
+            bytes_a_day=filling.bytes_a_day,
+            days_left=filling.days_left(min(outbox.max_bytes - waiting.bytes, disk_free)),
         )
         await emit(beat)
         await asyncio.sleep(every_s)

@@ -85,6 +85,8 @@ EVENTS: dict[str, list[Any]] = {
             counters={"dust.wrong_checksum": 2},
             faults=(Fault(part="line dust", text="no answer", since=AT - 9),),
             calibrating=(Calibration(sensor="ph", since=AT - 60_000, until=AT + 60_000, by="minh"),),
+            bytes_a_day=1_500_000,
+            days_left=42.5,
         )
     ],
 }
@@ -108,9 +110,13 @@ def test_golden_bytes_are_still_written_and_read(kind: str) -> None:
     assert json.loads(json.dumps([as_json(event) for event in events_of(kind, payload)])) == golden["events"]
 
 
-def test_a_heartbeat_from_before_calibrations_is_still_read() -> None:
+def test_older_heartbeats_are_still_read() -> None:
     golden = json.loads((GOLDEN / "health_before_calibrations.json").read_text())
-    assert events_of("health", bytes.fromhex(golden["payload"])) == [replace(EVENTS["health"][0], calibrating=())]
+    beat = replace(EVENTS["health"][0], calibrating=(), bytes_a_day=None, days_left=None)
+    assert events_of("health", bytes.fromhex(golden["payload"])) == [beat]
+    golden = json.loads((GOLDEN / "health_before_days_left.json").read_text())
+    beat = replace(EVENTS["health"][0], bytes_a_day=None, days_left=None)
+    assert events_of("health", bytes.fromhex(golden["payload"])) == [beat]
 
 
 def test_lost_numbers_travel() -> None:

@@ -42,6 +42,9 @@ class LedgerSummary(Protocol):
     def totals(self) -> dict[str, int]:
         """How many events are stored, lost and missing, of all boxes together."""
 
+    def lost_by(self) -> dict[tuple[str, str], int]:
+        """How many events of all boxes together are lost, by kind and reason."""
+
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that handlers use."""

@@ -12,7 +12,7 @@ from collector.stores import Series
 from collector.web import regulator, tables
 from collector.web.access import Role
 from collector.web.context import CONTEXT, Context, Refusal, json, who
-from collector.web.metrics import labelled, render
+from collector.web.metrics import labelled, reasoned, render
 from collector.web.parquet import parquet_response
 from collector.web.query import ReadingsQuery, iso, known, parse_query, parse_span, parse_span_of, station
 from edge_agent.contract.device import Box
@@ -47,8 +47,11 @@ async def notices(request: web.Request) -> web.Response:
 
 
 async def ledger(request: web.Request) -> web.Response:
-    """Stored, lost and missing events by box and outbox."""
-    return json(await asyncio.to_thread(request.app[CONTEXT].ledger.summary))
+    """Stored, lost and missing events by box and outbox, and for how many days the box has room."""
+    context = request.app[CONTEXT]
+    left = {state.box.device: state.days_left for state in context.live.devices()}
+    accounts = await asyncio.to_thread(context.ledger.summary)
+    return json([tables.account(account, left.get(account.device)) for account in accounts])
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -61,10 +64,17 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def _metrics(context: Context) -> dict[str, float]:
+    boxes = context.live.devices()
     states = Counter({"online": 0, "late": 0, "offline": 0, "never": 0})
-    states.update(state.state for state in context.live.devices())
+    states.update(state.state for state in boxes)
     values = {**context.counters, **labelled("devices", "state", sorted(states.items()))}
     values |= {f"events_{what}": count for what, count in context.ledger.totals().items()}
+    for (kind, reason), n in context.ledger.lost_by().items():
+        name = f'events_lost_by{{kind="{reasoned(kind)}",reason="{reasoned(reason)}"}}'
+        values[name] = values.get(name, 0) + n
+    left = ((box.box.device, box.days_left) for box in boxes if box.days_left is not None)
+    values |= labelled("outbox_days_left", "device", left)
+    values["boxes_running_short"] = sum(box.runs_short for box in boxes)
     if context.regulator is not None:
         values |= regulator.metrics(context.regulator, context.now())
     values["live_subscribers"] = context.live.subscribers

@@ -27,6 +27,11 @@ def render(values: Mapping[str, float]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def reasoned(text: str) -> str:
+    """A reason as a label: without what it says of the single case behind a colon, so that there are few of them."""
+    return re.sub(r'["\\\n]', "'", text.partition(":")[0])[:80]
+
+
 def labelled(name: str, label: str, values: Iterable[tuple[str, float]]) -> dict[str, float]:
     """Values of one metric by one label."""
     return {f'{name}{{{label}="{key}"}}': value for key, value in values}

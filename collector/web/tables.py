@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from collector.alerts.desk import Alert, Doubt
 from collector.alerts.sightings import Sighting
 from collector.alerts.watchlist import Entry
+from collector.ledger import Account
 from collector.live import DeviceState
 from collector.notices import Notice
 from collector.web.query import iso
@@ -37,7 +40,20 @@ def device(state: DeviceState) -> dict[str, Any]:
             {"sensor": each.sensor, "since": iso(each.since), "until": iso(each.until), "by": each.by}
             for each in state.calibrating
         ],
+        "days_left": None if state.days_left is None else round(state.days_left, 2),
+        "runs_short": state.runs_short,
+        "lost": state.lost,
     }
+
+
+def account(kept: Account, days_left: float | None) -> dict[str, Any]:
+    """An outbox in the ledger as the API shows it; what was lost also by kind and reason."""
+    shown = msgspec.structs.asdict(kept)
+    lost: Counter[tuple[str, str]] = Counter()
+    for span in kept.lost_ranges:
+        lost[span.kind, span.reason] += span.last - span.first + 1
+    lost_by = [{"kind": kind, "reason": reason, "events": n} for (kind, reason), n in sorted(lost.items())]
+    return {**shown, "lost_by": lost_by, "days_left": days_left}
 
 
 def notice(found: Notice) -> dict[str, Any]:

@@ -36,6 +36,12 @@ FLAGS = {
     9: Words("∅", "thiếu", "missing"),
 }
 """QARTOD's flags."""
+EVENTS = {
+    "plates": Words("", "lượt biển số", "plate passes"),
+    "readings": Words("", "lần đo", "samples"),
+    "wifi": Words("", "lượt đếm Wi-Fi", "Wi-Fi counts"),
+    "health": Words("", "báo cáo của thiết bị", "reports of the box"),
+}
 STATUS = {1: Words("⚙", "đang hiệu chuẩn", "calibrating"), 2: Words("⚠", "thiết bị lỗi", "fault")}
 """What an instrument was doing that was not measuring."""
 KINDS = {
@@ -106,6 +112,17 @@ def lateness(state: DeviceState) -> Words:
         if minutes >= size:
             return Words("", f"trễ {minutes // size} {vi}", f"{minutes // size} {en} late")
     return Words("", "trễ dưới 1 phút", "under 1 min late") if state.late_s else Words("", "", "")
+
+
+def room(state: DeviceState) -> Words:
+    """For how long the box's outbox has room; nothing while that is a year and more, or not known."""
+    if state.days_left is None or state.days_left >= 365:
+        return Words("", "", "")
+    days = f"{state.days_left:.1f}" if state.days_left < 10 else f"{state.days_left:.0f}"
+    vi, en = f"bộ nhớ còn đủ {days.replace('.', ',')} ngày", f"room for {days} days"
+    if state.runs_short:
+        return Words("⚠", f"{vi}, sau đó mất dữ liệu: nối lại mạng", f"{en}, then data are lost: reconnect it")
+    return Words("", vi, en)
 
 
 def value(reading: LatestReading) -> str:

@@ -137,6 +137,10 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     counters: dict[str, int]
     faults: tuple[Fault, ...]
     calibrating: tuple[Calibration, ...] = ()
+    bytes_a_day: int | None = None
+    """What the box puts into its outbox in a day, at its present rate; None until it is known."""
+    days_left: float | None = None
+    """For how long the outbox has room at that rate, if nothing of it could be sent from now on."""
 
 
 class Lost(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
