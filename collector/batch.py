@@ -6,6 +6,7 @@ A receipt is made only after the stores and then the ledger have committed.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from collector.alerts.desk import Alert, PlateDesk
 from collector.alerts.sightings import Sighting, sighting
 from collector.averages.paces import Paces
 from collector.averages.touched import Touched
+from collector.database import UNAVAILABLE
 from collector.ledger import Ledger
 from collector.live import LatestReading
 from collector.quality import Judged, Quality
@@ -25,10 +27,12 @@ from collector.quarantine import Quarantine, Refused
 from collector.stores import RejectedError, Store
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus, Lost, Stored
-from edge_agent.contract.packs import Block, Pack, PackError, decode_pack
+from edge_agent.contract.packs import Block, BodyError, Pack, PackError, decode_pack
 from edge_agent.contract.quantities import BY_NUMBER
 from edge_agent.contract.runs import numbers, pack_runs
 from edge_agent.contract.topics import Topic
+
+log = logging.getLogger(__name__)
 
 _decode_status = msgspec.msgpack.Decoder(BoxStatus).decode
 
@@ -104,18 +108,15 @@ class Sinks:
         """Decode; what cannot be decoded is quarantined and the rest goes on."""
         result = Sorted(new=[], known=[], statuses=[])
         fresh: list[Arrival] = []
-        refused: list[Refused] = []
+        refused: list[tuple[Message, ValueError]] = []
         seen: set[tuple[str, int, tuple[int, ...]]] = set()
         for message in messages:
             try:
                 self._sort_one(message, result, seen)
-            except (PackError, ValueError) as error:
-                self._counters["quarantined_total"] += 1
-                refused.append(
-                    Refused(received=message.received, topic=message.topic, reason=str(error), payload=message.payload)
-                )
+            except ValueError as error:  # a PackError is one
+                refused.append((message, error))
         if refused:
-            self._quarantine.put(refused)
+            self._refuse(refused, result)
         known = self._ledger.known([(a.box.device, a.pack.outbox, a.pack.runs) for a in result.new])
         for arrival, again in zip(result.new, known, strict=True):
             (result.known if again else fresh).append(arrival)
@@ -138,6 +139,29 @@ class Sinks:
                     arrival, pack=msgspec.structs.replace(pack, runs=runs, events=events)
                 )
         return [left.get(id(arrival), arrival) for arrival in arrivals]
+
+    def _refuse(self, refused: Sequence[tuple[Message, ValueError]], result: Sorted) -> None:
+        """Keep what cannot be read. What comes a second time, the same, was not spoilt on the way: it is given up.
+
+        Else it would hold a place in its box's window for ever. That needs its numbers and a place in quarantine.
+        """
+        came = self._set_aside([(message, str(error)) for message, error in refused])
+        for (message, error), times in zip(refused, came, strict=True):
+            if isinstance(error, BodyError) and times > 1:
+                topic = Topic.parse(message.topic)
+                lost = Lost(kind=topic.kind, reason=f"cannot be read, kept in quarantine: {error}")
+                pack = Pack(kind="lost", outbox=error.outbox, runs=error.runs, lost=lost)
+                box = self._fleet[topic.device]
+                result.new.append(Arrival(box=box, pack=pack, message=message, runs=pack.runs))
+
+    def _set_aside(self, refused: Sequence[tuple[Message, str]]) -> list[int]:
+        """Put messages into quarantine, with why; how often each came, 0 where it found no place."""
+        came = self._quarantine.put(
+            [Refused(received=m.received, topic=m.topic, reason=why, payload=m.payload) for m, why in refused]
+        )
+        self._counters["quarantined_total"] += len(came)
+        self._counters["quarantine_full_total"] += came.count(0)
+        return came
 
     def _sort_one(self, message: Message, result: Sorted, seen: set[tuple[str, int, tuple[int, ...]]]) -> None:
         topic = Topic.parse(message.topic)
@@ -166,15 +190,27 @@ class Sinks:
             result.new.append(arrival)
         seen.add(key)
 
-    def alert(self, arrivals: Sequence[Arrival]) -> tuple[list[Alert], list[Sighting]]:
-        """Keep plates and raise alerts, without waiting for the time series."""
+    def fail(self, arrival: Arrival, error: Exception) -> None:
+        """A pack that brings out a fault of ours: it is set aside and gets no receipt; the others go on."""
+        self._counters["packs_failed_total"] += 1
+        log.error("a pack of %s could not be dealt with; please report this", arrival.box.device, exc_info=error)
+        self._set_aside([(arrival.message, f"fault of the collector: {type(error).__name__}")])
+
+    def alert(self, arrivals: list[Arrival]) -> tuple[list[Alert], list[Sighting]]:
+        """Keep plates and raise alerts, without waiting for the time series; what fails is taken out of `arrivals`."""
         alerts: list[Alert] = []
         sightings: list[Sighting] = []
-        for arrival in arrivals:
-            if arrival.pack.kind == "plates":
-                pack, received = arrival.pack, arrival.message.received
-                numbered = list(zip(numbers(pack.runs), pack.events, strict=True))
+        for arrival in [each for each in arrivals if each.pack.kind == "plates"]:
+            pack, received = arrival.pack, arrival.message.received
+            numbered = list(zip(numbers(pack.runs), pack.events, strict=True))
+            try:
                 alerts += self._desk.take(arrival.box, pack.outbox, numbered, received)
+            except UNAVAILABLE:
+                raise
+            except Exception as error:
+                self.fail(arrival, error)
+                arrivals.remove(arrival)
+            else:
                 sightings += [sighting(arrival.box, pack.outbox, n, read, received) for n, read in numbered]
         self._counters["alerts_total"] += len(alerts)
         return alerts, sightings
@@ -216,17 +252,7 @@ class Sinks:
 
     def _give_up(self, arrival: Arrival, reason: str) -> None:
         """A pack that the store will never take: kept in quarantine, and the ledger shows why it is missing."""
-        self._counters["quarantined_total"] += 1
-        self._quarantine.put(
-            [
-                Refused(
-                    received=arrival.message.received,
-                    topic=arrival.message.topic,
-                    reason=reason,
-                    payload=arrival.message.payload,
-                )
-            ]
-        )
+        self._set_aside([(arrival.message, reason)])
         lost = Lost(kind=arrival.pack.kind, reason=f"the store refused it: {reason}")
         self._ledger.enter([(arrival.box.device, arrival.pack.outbox, arrival.pack.runs, lost)])
 

@@ -50,10 +50,12 @@ def open_database(url: str | URL, tls: dict[str, str] | None = None) -> Engine:
     rest on them. What is deleted from SQLite is overwritten (secure_delete): pictures of people go, not only rows.
     """
     if str(url).startswith("sqlite"):
-        engine = create_engine(url)
+        engine = create_engine(url, hide_parameters=True)  # errors are logged, and they would tell plates
     else:
         # a connection that the server has ended while nobody used it is replaced before its next use
-        engine = create_engine(url, connect_args={**_CONNECTION, **(tls or {})}, pool_pre_ping=True)
+        engine = create_engine(
+            url, hide_parameters=True, connect_args={**_CONNECTION, **(tls or {})}, pool_pre_ping=True
+        )
 
     @event.listens_for(engine, "connect")
     def durable(connection: Any, _record: object) -> None:

@@ -125,6 +125,13 @@ class Intake:
         except StoreError as error:
             self._stopped(f"store: {error}")
             return False
+        except UNAVAILABLE:
+            raise
+        except Exception as error:
+            if len(arrivals) > 1:
+                return all([await self._store(client, [arrival]) for arrival in arrivals])
+            await self._do(self._sinks.fail, arrivals[0], error)
+            return True
         if self._store_down:
             log.info("store and database: work again")
             self._store_down = False

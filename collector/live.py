@@ -18,8 +18,7 @@ from collector.alerts.sightings import Sighting
 from collector.standards.exceedances import Exceedance
 from collector.subscription import LAST_PLATES, Change, Subscription, Topic
 from edge_agent.contract.device import Box
-from edge_agent.contract.events import PRIORITY, BoxStatus, Calibration, Heartbeat
-from edge_agent.contract.packs import MAX_TIME
+from edge_agent.contract.events import MAX_TIME, PRIORITY, BoxStatus, Calibration, Heartbeat
 from edge_agent.contract.quantities import BY_NAME
 
 State = Literal["online", "late", "offline", "never"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta, timezone
 
-from edge_agent.contract.packs import MAX_TIME
+from edge_agent.contract.events import MAX_TIME
 
 Now = Callable[[], int]
 """Gives milliseconds since 1970 in UTC."""

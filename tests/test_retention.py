@@ -48,7 +48,8 @@ def retention(city: City, store: DuckStore, thread: ThreadPoolExecutor) -> Reten
 
 async def test_every_place_forgets_and_hits_stay_longer(city: City) -> None:
     refused = [
-        Refused(received=NOON - age, topic="v1/up/cam-01/plates", reason="x", payload=b"") for age in (4 * DAY, 0)
+        Refused(received=NOON - age, topic="v1/up/cam-01/plates", reason="x", payload=b"%d" % age)
+        for age in (4 * DAY, 0)
     ]
     Quarantine(city.engine).put(refused)
     with ThreadPoolExecutor(1) as thread:

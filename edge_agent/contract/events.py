@@ -14,6 +14,13 @@ import msgspec
 Colour = Literal["white", "yellow", "blue", "red", "unknown"]
 Layout = Literal["one", "two"]
 
+MAX_TIME = 4_102_444_800_000
+"""2100-01-01: no event is later."""
+_Int = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""What databases take; MessagePack could say twice as much."""
+_Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME)]
+_PlateText = Annotated[str, msgspec.Meta(max_length=64)]
+_Numbers = Annotated[tuple[_Int, ...], msgspec.Meta(max_length=64)]
 MAX_CALIBRATION_S = 24 * 3600
 """A calibration that somebody forgot to end hides a sensor's values no longer than a day."""
 
@@ -48,28 +55,28 @@ class PlateRead(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     at: int
     """Time of the frame in `jpeg`."""
-    text: str
+    text: _PlateText
     """The plate as the grammar allows it, without separators (`51K12345`, Đ kept); equal to `raw` if not repaired."""
-    raw: str
+    raw: _PlateText
     """What the reader saw, before any repair."""
-    confidence: float
+    confidence: Annotated[float, msgspec.Meta(ge=0, le=1)]
     """0 to 1, of the whole text."""
-    char_confidence: tuple[int, ...]
+    char_confidence: _Numbers
     """Per cent, one for each character of `raw`."""
     valid: bool
     """Whether the grammar knows the text."""
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[_PlateText, ...], msgspec.Meta(max_length=64)]
     """Every class of plate that text, lines and colour allow (`car`, `moto_old`, ...); several mean ambiguity."""
     colour: Colour
     layout: Layout
-    quad: tuple[int, ...]
+    quad: _Numbers
     """Corners in frame pixels: x0 y0 (top left), then clockwise."""
-    frame_size: tuple[int, int]
+    frame_size: tuple[_Int, _Int]
     """Width and height of the frame in pixels."""
-    frames: int
+    frames: _Int
     """How many frames voted."""
-    first: int
-    last: int
+    first: _Time
+    last: _Time
     jpeg: bytes
     """The part of the frame around the plate that was read."""
     rendered: bool = False
@@ -81,11 +88,11 @@ class WifiClient(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     pseudonym: bytes
     """Keyed hash of the MAC address, 8 bytes; the key changes every local day, so it cannot be followed."""
-    rx: int
+    rx: _Int
     """Bytes from the client in the window."""
-    tx: int
+    tx: _Int
     """Bytes to the client in the window."""
-    signal: int | None = None
+    signal: _Int | None = None
     """dBm."""
 
 
@@ -93,12 +100,12 @@ class WifiUsage(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """How an access point was used in the window that ended at `at`."""
 
     at: int
-    seconds: int
-    rx: int
+    seconds: _Int
+    rx: _Int
     """Bytes received by the interfaces from the clients."""
-    tx: int
+    tx: _Int
     clients: tuple[WifiClient, ...]
-    leases: int
+    leases: _Int
     """DHCP leases that are valid."""
 
 
@@ -107,15 +114,15 @@ class Fault(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     part: str
     text: str
-    since: int
+    since: _Int
 
 
 class Calibration(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A technician works at a sensor: its values are measured, but of the test solution or gas."""
 
     sensor: str
-    since: int
-    until: int
+    since: _Int
+    until: _Int
     """When it ends by itself."""
     by: str
 
@@ -124,22 +131,22 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """A box's report on itself (kind `health`)."""
 
     at: int
-    uptime_s: int
-    rss_kb: int
+    uptime_s: _Int
+    rss_kb: _Int
     """Resident memory of the agent."""
-    cpu_ms: int
+    cpu_ms: _Int
     """Processor time that the agent has used since it started."""
-    outbox_events: int
-    outbox_bytes: int
-    oldest: int | None
+    outbox_events: _Int
+    outbox_bytes: _Int
+    oldest: _Int | None
     """Time of the oldest event that waits, if any."""
-    disk_free_mb: int
-    counters: dict[str, int]
+    disk_free_mb: _Int
+    counters: dict[str, _Int]
     faults: tuple[Fault, ...]
     calibrating: tuple[Calibration, ...] = ()
-    bytes_a_day: int | None = None
+    bytes_a_day: _Int | None = None
     """What the box puts into its outbox in a day, at its present rate; None until it is known."""
-    days_left: float | None = None
+    days_left: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
     """For how long the outbox has room at that rate, if nothing of it could be sent from now on."""
 
 
@@ -154,14 +161,14 @@ class BoxStatus(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """Whether a box is connected; retained by the broker, `online` false is its last will (kind `status`)."""
 
     online: bool
-    at: int
+    at: _Int
     version: str
-    outbox: int
+    outbox: _Int
     set_aside: str = ""
     """Why the outbox before this one was given up, if it was."""
-    paces: dict[int, int] = {}
+    paces: dict[_Int, _Int] = {}
     """Seconds between samples of each quantity that the box measures, by the quantity's number."""
-    holds: tuple[int, ...] = ()
+    holds: tuple[_Int, ...] = ()
     """The outbox ids of which the box still has events, and that of new ones; what is missing of others never comes."""
     volatile: bool = False
     """Whether the outbox stands in memory only, so that a restart takes what waits."""

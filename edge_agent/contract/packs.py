@@ -20,20 +20,27 @@ from typing import Annotated, Any
 
 import msgspec
 
-from edge_agent.contract.events import EVENT_OF, Event, Lost, Reading, Readings, Status
+from edge_agent.contract.events import EVENT_OF, MAX_TIME, Event, Lost, Reading, Readings, Status
 from edge_agent.contract.quantities import BY_NUMBER
-from edge_agent.contract.runs import MAX_NUMBER, numbers, pack_runs
+from edge_agent.contract.runs import MAX_NUMBER, pack_runs, ranges
 
 MAX_PACK_BYTES = 256 * 1024
 """A larger payload is refused unread; senders stay far below."""
-MAX_TIME = 4_102_444_800_000
-"""2100-01-01: no event is later."""
 
 _Id = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
 
 
 class PackError(ValueError):
     """Bytes that are not a pack of the contract."""
+
+
+class BodyError(PackError):
+    """A pack whose numbers are readable and whose events are not."""
+
+    def __init__(self, message: str, outbox: int, runs: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.outbox = outbox
+        self.runs = runs
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,21 +114,31 @@ def encode_lost(outbox: int, runs: tuple[int, ...], lost: Lost) -> bytes:
 
 
 def decode_pack(kind: str, payload: bytes) -> Pack:
-    """Decode a pack of `kind`. Raises PackError for anything that is not one, whatever the bytes."""
+    """Decode a pack of `kind`. Raises PackError for anything that is not one, whatever the bytes.
+
+    It is a BodyError where the numbers of the events, at least, are known.
+    """
     if len(payload) > MAX_PACK_BYTES:
         raise PackError(f"{len(payload)} bytes; at most {MAX_PACK_BYTES} are taken")
+    if kind not in _decode_events and kind != "lost":
+        raise PackError(f"no packs of kind {kind!r} are known")
     try:
         wire = _decode_wire(payload)
-        count = sum(1 for _ in numbers(wire.runs))
-        if kind == "lost":
-            return Pack(kind=kind, outbox=wire.outbox, runs=wire.runs, lost=_decode_lost(wire.body))
-        if kind == "readings":
-            return _readings(wire, count)
-        events = _decode_events[kind](wire.body)
+        count = sum(last - first + 1 for first, last in ranges(wire.runs))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise PackError(str(error)) from error
-    except KeyError:
-        raise PackError(f"no packs of kind {kind!r} are known") from None
+    try:
+        return _decode_body(kind, wire, count)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
+        raise BodyError(str(error), wire.outbox, wire.runs) from error
+
+
+def _decode_body(kind: str, wire: _Wire, count: int) -> Pack:
+    if kind == "lost":
+        return Pack(kind=kind, outbox=wire.outbox, runs=wire.runs, lost=_decode_lost(wire.body))
+    if kind == "readings":
+        return _readings(wire, count)
+    events = _decode_events[kind](wire.body)
     if len(events) != count:
         raise PackError(f"{len(events)} events for {count} numbers")
     for event in events:

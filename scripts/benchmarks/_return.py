@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.clock import now_ms
-from edge_agent.contract.events import Event
-from edge_agent.contract.packs import MAX_TIME
+from edge_agent.contract.events import MAX_TIME, Event
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
 from edge_agent.settings import BrokerSettings, UplinkSettings
