@@ -22,11 +22,15 @@ from collector.averages.source import Source
 from collector.averages.touched import Touched
 from collector.batch import Sinks
 from collector.broker import embedded_broker
+from collector.database import shared
+from collector.duty import Duty
 from collector.errors import Failure
 from collector.intake import Intake
 from collector.ledger import Ledger
 from collector.live import Live
 from collector.local_time import local_day
+from collector.mqtt import this_collector
+from collector.news import News
 from collector.quality import Quality
 from collector.quarantine import Quarantine
 from collector.regulator.job import Regulator
@@ -34,6 +38,7 @@ from collector.regulator.maker import CONSUMER
 from collector.reports.day import Reports
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
+from collector.shared_live import Exchange, SharedLive
 from collector.standards.exceedances import Exceedances
 from collector.standards.table import Standards
 from collector.standards.watch import Watch
@@ -75,14 +80,18 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     stack.callback(store.close)
     desk = PlateDesk(engine)
     ledger = Ledger(engine)
-    live = Live(boxes, now=now_ms, expected_s=settings.expected_every_s, short_days=settings.short_days)
+    broker, password = await _broker(settings, stack)
+    me = this_collector(broker)
+    duty = Duty(engine, me)
+    picture = SharedLive if shared(engine) else Live
+    live = picture(boxes, now=now_ms, expected_s=settings.expected_every_s, short_days=settings.short_days)
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     pulse = Pulse()
     steps = {"averages": HOUR, "limits": HOUR}
     if settings.regulator is not None:
         steps[CONSUMER] = settings.regulator.cycle_ms
-    touched = Touched(engine, steps)
+    touched = Touched(engine, steps, duty.confirm)
     paces = Paces(engine)
     standards = Standards(limits(settings), boxes.values())
     exceedances = Exceedances(engine, lambda station: standards.of(station, local_day(now_ms())))
@@ -97,7 +106,6 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         quarantine=quarantine,
         counters=counters,
     )
-    broker, password = await _broker(settings, stack)
     thread = stack.enter_context(WatchedThread(pulse, "sinks", WORK_S))
     intake = Intake(
         broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
@@ -112,6 +120,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
             engine=engine,
             counters=counters,
             now=now_ms,
+            duty=duty.held,
         )
     source = Source(store=store, paces=paces, rule=settings.averages.rule)
     literal = settings.averages.nowcast == "literal"
@@ -144,6 +153,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         exceedances=exceedances,
         thread=stack.enter_context(WatchedThread(pulse, "limits", WORK_S)),
         show=live.limits,
+        duty=duty.held,
     )
     averager = Averager(
         fleet=boxes,
@@ -153,12 +163,25 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         literal_nowcast=literal,
         writing=thread,
         thread=stack.enter_context(WatchedThread(pulse, "averages", WORK_S)),
+        duty=duty.held,
         written=watch.written,
     )
-    retention = Retention(keep=settings.plates, desk=desk, quarantine=quarantine, store=store, live=live, thread=thread)
+    retention = Retention(
+        keep=settings.plates,
+        desk=desk,
+        quarantine=quarantine,
+        store=store,
+        live=live,
+        thread=thread,
+        duty=duty.held,
+    )
     await _serve(context, settings.web, stack)
     async with pulse.watched(partial(_count_stuck, counters)), asyncio.TaskGroup() as tasks:
         tasks.create_task(intake.run(), name="intake")
+        tasks.create_task(duty.run(), name="duty")
+        if isinstance(live, SharedLive):
+            exchange = Exchange(live=live, desk=desk, news=News(engine, me), last=desk.last_alert())
+            tasks.create_task(exchange.run(), name="exchange")
         tasks.create_task(retention.run(now_ms), name="retention")
         if regulator is not None:
             tasks.create_task(regulator.run(), name="regulator")

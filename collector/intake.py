@@ -24,14 +24,14 @@ from collector.batch import Arrival, Message, Sinks, receipt
 from collector.commands import Commands
 from collector.database import UNAVAILABLE
 from collector.live import Live
-from collector.mqtt import make_client
+from collector.mqtt import keep_alive_s, make_client, subscriptions, this_collector
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
 from collector.waiting import Waiting
 from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.runs import ranges
-from edge_agent.contract.topics import ALL_UP, down
+from edge_agent.contract.topics import down
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,7 +59,9 @@ class Intake:
         """Sinks work in `thread`, which must be a single one. Raises SettingsError for files of `broker.tls`."""
         self._thread = thread
         self._broker = broker
-        self._client = make_client(broker, password, client_id=broker.user)
+        self._client = make_client(
+            broker, password, client_id=broker.user if broker.share is None else this_collector(broker)
+        )
         self.commands = Commands(self._client.publish)
         """Asks boxes over the same connection."""
         self._sinks = sinks
@@ -169,7 +171,7 @@ class Intake:
         client.on_connect_fail = lambda _c, _u: self._on_connect_fail(sys.exc_info()[1])
         tell_refusals(client, self._on_connect_fail)
         client.on_message = lambda _c, _u, message: self._on_message(loop, message)
-        client.connect_async(self._broker.host, self._broker.port, keepalive=30)
+        client.connect_async(self._broker.host, self._broker.port, keepalive=keep_alive_s(self._broker))
         client.loop_start()
         try:
             yield client
@@ -186,7 +188,7 @@ class Intake:
             self._say_unreachable(f"{self._broker.host}:{self._broker.port} refused the collector ({reason}); {cure}")
             return
         self._unreachable = False
-        client.subscribe(ALL_UP, qos=1)
+        client.subscribe(subscriptions(self._broker.share))
 
     def _on_subscribe(self) -> None:
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)

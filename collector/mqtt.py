@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from collector.settings import BrokerSettings, SettingsError
 from edge_agent.contract.broker import TlsFileError, tls_context
+from edge_agent.contract.topics import ALL_UP, UP_KINDS, up
+
+HEARD_BY_ALL = ("status", "answer")
+"""Kinds that every collector hears, though they share the others: whether a box is there, and answers to orders of
+which nobody else knows. Brokers keep the last status of a box for whoever subscribes, but not for a group."""
 
 
 def make_client(broker: BrokerSettings, password: str | None, client_id: str) -> mqtt.Client:
@@ -19,3 +27,23 @@ def make_client(broker: BrokerSettings, password: str | None, client_id: str) ->
         except TlsFileError as error:
             raise SettingsError(str(error)) from error
     return client
+
+
+def subscriptions(share: str | None) -> list[tuple[str, int]]:
+    """What a collector subscribes to, with the quality of service.
+
+    In a group each kind by itself, as a message that fits two subscriptions of one client would come twice.
+    """
+    if share is None:
+        return [(ALL_UP, 1)]
+    return [(up("+", kind) if kind in HEARD_BY_ALL else f"$share/{share}/{up('+', kind)}", 1) for kind in UP_KINDS]
+
+
+def this_collector(broker: BrokerSettings) -> str:
+    """What tells this process from all other collectors: its client id, among others."""
+    return f"{broker.user}-{socket.gethostname()[:64]}-{os.getpid()}"
+
+
+def keep_alive_s(broker: BrokerSettings) -> int:
+    """So often the broker hears of the collector; after half as much again it gives its share to the others."""
+    return 30 if broker.share is None else 8

@@ -36,6 +36,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     live: Live
     thread: Executor
     """In which desk, quarantine and store write."""
+    duty: Callable[[], bool] = lambda: True
+    """Whether this collector deletes, or another does; none goes on showing what is too old."""
 
     async def run(self, now: Callable[[], int]) -> None:
         """Delete, again and again, until it is cancelled."""
@@ -47,6 +49,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         """Delete what is too old at `now` (ms); what cannot be deleted is logged."""
         before, hits_before = (now - round(days * DAY_MS) for days in (self.keep.keep_days, self.keep.keep_hit_days))
         self.live.forget(before, hits_before)
+        if not self.duty():
+            return
         await self._do("plates", lambda: self._sightings(before, hits_before))
         await self._do("quarantine", lambda: self.quarantine.forget(before))
         await self._do("time series", lambda: self.store.forget(PLATES, before))

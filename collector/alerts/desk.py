@@ -21,6 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     exists,
+    func,
     select,
 )
 from sqlalchemy.engine import Row
@@ -51,6 +52,13 @@ ALERTS = Table(
     Column("differences", LargeBinary, nullable=False),  # JSON
     Column("raised", BigInteger, nullable=False),
     UniqueConstraint("sighting", "entry"),
+)
+
+
+_ALERTS = (
+    select(ALERTS, WATCHLIST, *sightings.COLUMNS)
+    .join_from(ALERTS, SIGHTINGS, ALERTS.c.sighting == SIGHTINGS.c.id)
+    .join(WATCHLIST, ALERTS.c.entry == WATCHLIST.c.id)
 )
 
 
@@ -119,13 +127,7 @@ class PlateDesk:
         self, *, start: int | None = None, stop: int | None = None, after: int | None = None, limit: int = 100
     ) -> list[Alert]:
         """Alerts by the time of the pass (`stop` exclusive), the newest raised first; `after`: only later ids."""
-        query = (
-            select(ALERTS, WATCHLIST, *sightings.COLUMNS)
-            .join_from(ALERTS, SIGHTINGS, ALERTS.c.sighting == SIGHTINGS.c.id)
-            .join(WATCHLIST, ALERTS.c.entry == WATCHLIST.c.id)
-            .order_by(ALERTS.c.id.desc())
-            .limit(limit)
-        )
+        query = _ALERTS.order_by(ALERTS.c.id.desc()).limit(limit)
         if start is not None:
             query = query.where(SIGHTINGS.c.at >= start)
         if stop is not None:
@@ -134,6 +136,17 @@ class PlateDesk:
             query = query.where(ALERTS.c.id > after)
         with self._engine.connect() as connection:
             return [self._from_row(row) for row in connection.execute(query)]
+
+    def alerts_after(self, last: int, limit: int) -> list[Alert]:
+        """The first alerts behind one, in the order of their ids, in which they became visible too."""
+        query = _ALERTS.where(ALERTS.c.id > last).order_by(ALERTS.c.id).limit(limit)
+        with self._engine.connect() as connection:
+            return [self._from_row(row) for row in connection.execute(query)]
+
+    def last_alert(self) -> int:
+        """Id of the newest alert; 0 if there is none."""
+        with self._engine.connect() as connection:
+            return connection.execute(select(func.max(ALERTS.c.id))).scalar() or 0
 
     def plates(self, **filters: Any) -> list[Sighting]:
         """Sightings, the newest first; filters as `sightings.search` takes them."""

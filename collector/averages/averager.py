@@ -59,6 +59,8 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
     """The thread in which the store writes."""
     thread: Executor
     """The thread in which `round` reads and counts."""
+    duty: Callable[[], bool] = lambda: True
+    """Whether averages are made here, or by another collector."""
     written: Callable[[Sequence[Frame]], None] = lambda _: None
     """Told of what was written, in the writing thread; an error that it raises makes the same be written again."""
 
@@ -68,7 +70,8 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
         while True:
             busy = False
             try:
-                busy = await asyncio.get_running_loop().run_in_executor(self.thread, self.round, now())
+                if self.duty():
+                    busy = await asyncio.get_running_loop().run_in_executor(self.thread, self.round, now())
             except (StoreError, *UNAVAILABLE) as error:
                 if str(error) != trouble:
                     log.error("averages: %s; made when it works again", error)  # noqa: TRY400

@@ -53,6 +53,7 @@ class Courier:
         *,
         counters: Counter[str],
         now: Callable[[], int],
+        duty: Callable[[], bool] = lambda: True,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
         self._name = name
@@ -62,6 +63,7 @@ class Courier:
         self._spool = spool
         self._counters = counters
         self._now = now
+        self._duty = duty
         self._first_pause_s = first_pause_s
         self._thread: ThreadPoolExecutor
         self._session: Session | None = None
@@ -80,13 +82,13 @@ class Courier:
 
     async def _round(self) -> bool:
         """Send what waits, up to the first error; tells whether anything waited that may be sent now."""
-        free = [station for station in self._stations if self._is_free(station)]
+        free = [station for station in self._stations if self._duty() and self._is_free(station)]
         try:
             waiting = await self._do(lambda: self._spool.waiting(free, AT_ONCE)) if free else []
             if not waiting:
                 await self._do(self._log_out)
             for file in waiting:
-                if not await self._send(file):
+                if not self._duty() or not await self._send(file):
                     break
         except UNAVAILABLE as error:
             log.warning("regulator: the database did not answer: %s; tried again", error)

@@ -39,10 +39,15 @@ class Regulator:
         engine: Engine,
         counters: Counter[str],
         now: Callable[[], int],
+        duty: Callable[[], bool] = lambda: True,
         make_s: float = MAKE_S,
         first_pause_s: float = FIRST_PAUSE_S,
     ) -> None:
-        """Raises SettingsError for a station that measures nothing."""
+        """`duty`: whether files are made and sent here, or by another collector.
+
+        Raises SettingsError for a station that measures nothing.
+        """
+        self._duty = duty
         self.settings = settings
         self.spool = Spool(engine)
         self._now = now
@@ -50,7 +55,7 @@ class Regulator:
         self._make_s = make_s
         self._maker = Maker(settings, _media(settings, boxes), store, touched, self.spool)
         self._couriers = [
-            Courier(name, settings, self.spool, counters=counters, now=now, first_pause_s=first_pause_s)
+            Courier(name, settings, self.spool, counters=counters, now=now, duty=duty, first_pause_s=first_pause_s)
             for name in settings.servers
             if settings.of_server(name)
         ]
@@ -86,9 +91,10 @@ class Regulator:
         failed = False
         while True:
             try:
-                self._counters["regulator_files_made_total"] += await asyncio.get_running_loop().run_in_executor(
-                    self._thread, lambda: self._maker.once(self._now())
-                )
+                if self._duty():
+                    self._counters["regulator_files_made_total"] += await asyncio.get_running_loop().run_in_executor(
+                        self._thread, lambda: self._maker.once(self._now())
+                    )
                 if failed:
                     log.info("regulator: files are made again")
                 failed = False
@@ -101,7 +107,8 @@ class Regulator:
     async def _watch(self) -> None:
         while True:
             try:
-                await self._in_thread(self.look)
+                if self._duty():
+                    await self._in_thread(self.look)
             except UNAVAILABLE as error:
                 log.warning("regulator: the database did not answer: %s", error)
             await asyncio.sleep(WATCH_S)

@@ -47,14 +47,18 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     thread: Executor
     show: Callable[[Sequence[Exceedance]], None]
     """Takes the events that are open now, in the event loop."""
+    duty: Callable[[], bool] = lambda: True
+    """Whether samples are judged here, or by another collector; open events are shown in any case."""
 
     async def run(self, now: Callable[[], int]) -> None:
         """Judge, again and again, until it is cancelled."""
         loop = asyncio.get_running_loop()
         trouble = ""
         while True:
+            taken = 0
             try:
-                taken = await loop.run_in_executor(self.thread, self.round, now())
+                if self.duty():
+                    taken = await loop.run_in_executor(self.thread, self.round, now())
                 self.show(await loop.run_in_executor(self.thread, self.open, now()))
             except (StoreError, *UNAVAILABLE) as error:
                 if str(error) != trouble:
