@@ -129,8 +129,7 @@ class Centre:
         secret.write_text(msgspec.json.decode((self.fleet / SECRETS).read_bytes(), type=dict[str, str])[COLLECTOR])
         kinds = {
             "duckdb": "kind: duckdb",
-            "victoria-metrics": f"kind: influx2, url: http://127.0.0.1:{store_port}, org: load, bucket: load, "
-            f"token_file: {secret}",
+            "victoria-metrics": f"kind: victoriametrics, url: http://127.0.0.1:{store_port}",
             "influxdb": f"kind: influx1, url: http://127.0.0.1:{store_port}, database: load",
         }
         file = self.folder / "collector.yaml"
