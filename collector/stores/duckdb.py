@@ -26,6 +26,7 @@ import numpy as np
 from collector.local_time import LOCAL_MS
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table
+from collector.stores.mark import Mark, cure
 from collector.stores.stack import Stacked, stack
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
@@ -45,8 +46,10 @@ class DuckStore:
     """A store in the file `path`, which is made if it is missing. See `Store`."""
 
     def __init__(self, path: Path) -> None:
+        """Open it. Raises StoreError where that fails, or where the file lacks what it has confirmed."""
         self._path = path
         self._columns: dict[str, set[str]] = {}
+        self._mark = Mark(path)
         self._open()
 
     def _open(self) -> None:
@@ -54,11 +57,12 @@ class DuckStore:
         try:
             self._db = duckdb.connect(self._path, config=LIMITS)
             self._queries = self._db.cursor()
+            self._mark.check(self._db)
             rows = self._db.execute(
                 "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'main'"
             ).fetchall()
         except duckdb.Error as error:
-            raise StoreError(f"{self._path} cannot be opened: {error}") from error
+            raise StoreError(f"{self._path} cannot be opened: {error}\n  {cure(self._path, str(error))}") from error
         columns: dict[str, set[str]] = {}
         for table, column in rows:
             columns.setdefault(table, set()).add(column)
@@ -84,8 +88,10 @@ class DuckStore:
             self._db.execute("BEGIN")
             for (measurement, tags), alike in together.items():
                 self._insert(measurement, tags, stack(alike), known)
+            self._mark.count(self._db)
             self._db.execute("COMMIT")
             self._columns = known  # not before: queries in other threads see the last commit
+            self._mark.keep()
         except BaseException as error:
             self._roll_back()
             self._invalid = isinstance(error, duckdb.FatalException)
@@ -235,6 +241,7 @@ class DuckStore:
         """Write everything into the one file and close it."""
         self._queries.close()
         self._db.close()
+        self._mark.close()
 
     def _ask(self, sql: str, parameters: list[Any]) -> list[Any]:
         return self._asked(sql, parameters, lambda answer: list(answer.fetchall()))

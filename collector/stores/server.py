@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import urllib3
-from urllib3.exceptions import HTTPError, TimeoutError  # noqa: A004 - of this library
+from urllib3.exceptions import HTTPError, NewConnectionError, ReadTimeoutError
 
 from collector.stores import RejectedError, StoreError
 
@@ -78,10 +78,11 @@ def seconds(retry_after: str | None) -> float:
 
 def unanswered(url: str, error: HTTPError) -> StoreError:
     """No answer, or half of one; what was sent may be stored or not."""
-    if isinstance(error, TimeoutError):
+    if isinstance(error, ReadTimeoutError):
         cure = f"nothing within {TIMEOUT_S} s: is it overloaded, or its disk full? Its own log says more"
     else:
-        cure = f"{error}: does it run, and is the address right?"
+        reason = "no connection" if isinstance(error, NewConnectionError) else str(error)
+        cure = f"{reason}: does it run, and is the address right? (VictoriaMetrics ends when its disk is full)"
     return StoreError(f"{url} does not answer: {cure}")
 
 
@@ -99,6 +100,8 @@ def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b""
         text += f"; line {number} is {line[:300]!r}"
     if status not in _WITHOUT_LINES and b'plate="' in body:
         text = "its words are left out, as they may hold a plate"
+    if "no space left" in text:
+        text += "; make room, and start it again if it goes on refusing (InfluxDB 1.x does)"
     if rest_s:
         text += f"; it asks to be left alone for {rest_s:.0f} s"
     kind = RejectedError if status in (400, 422) else StoreError
