@@ -6,7 +6,9 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
+from disks import fill, small_disk
 from numbered_box import PLATE_EVERY
 from processes import Centre, Program, wait_until
 from servers import influxd, victoria_metrics
@@ -88,3 +90,29 @@ def test_whatever_the_store_s_server_does(kind: str, tmp_path: Path) -> None:
 def errors(centre: Centre) -> str:
     """What the collector's log says of its store."""
     return "\n".join(line for line in centre.collector.log.read_text().splitlines() if "boxes keep their data" in line)
+
+
+def test_a_full_disk_under_both_of_the_collector_s_own_databases(tmp_path: Path) -> None:
+    """DuckDB and SQLite have no room, twice: nothing is confirmed, the collector stays, and then all is stored."""
+    with small_disk(tmp_path / "state", 24) as disk:
+        centre = Centre(tmp_path, "mosquitto")
+        sending = box(centre)
+        assert centre.mosquitto is not None
+        with centre.mosquitto, centre.collector, sending:
+            centre.ready()
+            began = centre.collector.pid
+            for again in range(2):
+                wait_until(lambda: stored(centre) > 0, 20, "events are stored")
+                fill(disk / "ballast")
+                wait_until(lambda again=again: len(errors(centre).splitlines()) > again, 20, "the log says it")
+                before = stored(centre)
+                time.sleep(2)
+                assert stored(centre) == before, "a receipt for what is not stored"
+                (disk / "ballast").unlink()
+                wait_until(lambda before=before: stored(centre) > before, BACK_S, "at work again")
+            wait_until(lambda: stored(centre) == MADE, 60, "everything is stored")
+            assert centre.collector.pid == began and centre.collector.stop() == 0
+        with duckdb.connect(str(centre.state / "timeseries.duckdb"), read_only=True) as db:
+            found = db.execute("SELECT count(*), count(DISTINCT time) FROM air").fetchone()
+        assert found == (MADE - MADE // PLATE_EVERY,) * 2
+        assert centre.count("SELECT count(*) FROM sightings") == MADE // PLATE_EVERY
