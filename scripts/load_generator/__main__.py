@@ -28,7 +28,7 @@ SPARE_FILES = 200
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; status 1 if events were not confirmed, 2 if the load could not be made."""
+    """Run the command line; status 1 if events were lost or not confirmed, 2 if the load could not be made."""
     options = _parser().parse_args(arguments)
     try:
         plan = _plan(options)
@@ -83,14 +83,21 @@ def _run(options: argparse.Namespace, plan: Plan) -> int:
 
         result = asyncio.run(drive(boxes, plan, broker, each_second=each_second))
         costs = costs_now()
+        lost = 0 if centre is None else centre.lost()
     if options.json:
-        print(msgspec.json.encode({**msgspec.to_builtins(result), "minutes": minutes.all, "cost": costs}).decode())
+        print(
+            msgspec.json.encode(
+                {**msgspec.to_builtins(result), "minutes": minutes.all, "cost": costs, "lost": lost}
+            ).decode()
+        )
     else:
         show_minutes(minutes.all, console)
         show(result, console)
         for name, (seconds, megabytes) in costs.items():
             console.print(f"{name}: {seconds:.1f} s of processor time, {megabytes:.0f} MB resident")
-    return 1 if result.not_confirmed else 0
+        if lost:
+            console.print(f"[red]{lost:,} events are lost in the ledger[/]; the collector's log and quarantine say why")
+    return 1 if result.not_confirmed or lost else 0
 
 
 def _plan(options: argparse.Namespace) -> Plan:

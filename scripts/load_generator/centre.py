@@ -18,6 +18,7 @@ from typing import Self
 
 import msgspec
 import psutil
+from sqlalchemy import text
 
 from collector.alerts.watchlist import Watchlist
 from collector.credentials import access_list
@@ -100,6 +101,15 @@ class Centre:
         process = psutil.Process(self.processes[name].pid)
         times = process.cpu_times()
         return times.user + times.system, process.memory_info().rss / 1e6
+
+    def lost(self) -> int:
+        """Events that the ledger has as lost: a receipt says that an event is dealt with, this says how."""
+        engine = open_database(f"sqlite:///{self.folder / 'state' / 'collector.sqlite'}")
+        try:
+            with engine.connect() as db:
+                return int(db.execute(text("SELECT coalesce(sum(last - first + 1), 0) FROM ledger_lost")).scalar_one())
+        finally:
+            engine.dispose()
 
     def _works(self, name: str, log: Path, heard: int) -> bool:
         if name == COLLECTOR:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from edge_agent.contract.events import PRIORITY, Event
-from edge_agent.outbox import PACK_EVENTS, LostRuns, Outbox
+from edge_agent.outbox import PACK_EVENTS, Outbox
 from edge_agent.outbox_epochs import Epochs, new_id
+from edge_agent.outbox_lost import LostRuns
 from scripts.load_generator.tally import Tally
 
 Make = Callable[[str, int, int], tuple[Event, int]]
