@@ -49,11 +49,23 @@ def enrol_all(file: Path, names: Iterable[str]) -> dict[str, str]:
         digest = base64.b64encode(_digest(password, salt, ITERATIONS)).decode()
         lines.append(f"{name}:$7${ITERATIONS}${base64.b64encode(salt).decode()}${digest}")
     file.parent.mkdir(parents=True, exist_ok=True)
+    write_secret(file, "\n".join(lines) + "\n")
+    return passwords
+
+
+def write_secret(file: Path, text: str) -> None:
+    """Write a file that only its owner reads; after a power cut it is the old one or the new one, never empty."""
     draft = file.with_suffix(".new")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write("\n".join(lines) + "\n")
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
     draft.replace(file)
-    return passwords
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Passwords:

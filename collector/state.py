@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from collector.credentials import write_secret
 from collector.database import open_database
 from collector.postgresql import postgresql
 from collector.settings import BrokerSettings, PostgresqlSettings, Settings, SettingsError, listed, secret
@@ -68,6 +69,5 @@ def broker_access(settings: Settings) -> tuple[BrokerSettings, str | None]:
         return settings.broker, secret(settings.broker.password_file, "broker.password_file")
     file = _folder(settings) / "collector.password"
     if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(24))
+        write_secret(file, secrets.token_urlsafe(24))
     return BrokerSettings(host=settings.broker.host, port=settings.broker.port, user=COLLECTOR), file.read_text()
