@@ -15,11 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from scripts.fault_matrix.broken import VARIANTS
 from scripts.fault_matrix.disks import can_mount
 from scripts.fault_matrix.faults import all_faults
+from scripts.fault_matrix.kinds import KINDS
 from scripts.fault_matrix.programs import Keeper
 from scripts.fault_matrix.rounds import FAULTS, HOLD_S, Round, bag, play
-from scripts.fault_matrix.stage import KINDS, Stage
+from scripts.fault_matrix.stage import Stage
 from scripts.fault_matrix.table import Tally, show
 
 SLICE_S = 240.0
@@ -29,7 +31,7 @@ SLICE_S = 240.0
 def main() -> int:
     """Run the command line."""
     console = Console()
-    console.width = max(console.width, 130)
+    console.width = max(console.width, 140)
     faults = all_faults()
     given = _arguments(sorted(faults))
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
@@ -71,7 +73,7 @@ def main() -> int:
                         rounds += 1
                         drawn = [(f, chance.uniform(*HOLD_S)) for f in islice(here, chance.randint(*FAULTS))]
                         done = play(stage, rounds, drawn)
-                        tally.add(kind.name, done)
+                        tally.add(stage, done)
                         with (stage.folder / "rounds.log").open("a") as log:
                             log.write(_told(done))
                         failed = None if done.result.good else (stage, done)
@@ -103,7 +105,9 @@ def _arguments(faults: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="drawn and printed if it is not given")
     parser.add_argument("--stage", choices=[kind.name for kind in KINDS], help="all by turns if none is given")
     parser.add_argument("--faults", nargs="+", metavar="NAME", choices=faults, help="of: " + "; ".join(faults))
-    parser.add_argument("--break", dest="broken", default="", help="start a broken variant, which must fail")
+    parser.add_argument(
+        "--break", dest="broken", default="", choices=list(VARIANTS), help="start a broken variant, which must fail"
+    )
     return parser.parse_args()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scripts.fault_matrix.books import Books
 from scripts.fault_matrix.numbered import COPY, Made, watched
 from scripts.fault_matrix.side_log import Entry
-from scripts.fault_matrix.stored import Stored
+from scripts.fault_matrix.stores import Stored
 
 SideLogs = Mapping[str, Mapping[tuple[str, int], Entry]]
 """By box, then by kind and number."""
@@ -47,7 +48,16 @@ class Comparison:
         return not (self.wrong or self.waiting or self.alerts_missed)
 
 
-def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: SideLogs, excused: Excused) -> Comparison:
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the matrix itself has done."""
+
+    excused: Excused
+    deleted: AbstractSet[tuple[str, int]]
+    """Passes, by camera and number, whose sightings and alerts were deleted."""
+
+
+def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: SideLogs, known: Known) -> Comparison:
     """Compare; `before` was read before books, then points, `after` after them."""
     result = Comparison()
     found = _found(points)
@@ -57,16 +67,17 @@ def compare(before: SideLogs, books: Books, points: Iterable[Stored], after: Sid
             if entry.outbox:
                 others = measured_twice.get((box, entry.event.place, entry.event.at), ())
                 in_store = any((box, entry.event.kind, number) in found for number in (entry.event.number, *others))
-                _look_at(_Sought(box, entry, in_store, excused[box].get(key, "")), books, result)
+                _look_at(_Sought(box, entry, in_store, known.excused[box].get(key, "")), books, result)
     for (box, kind, number), places in found.items():
         name = f"{box} {kind} {number}"
-        known = after[box].get((kind, number))
-        if known is None:
+        made = after[box].get((kind, number))
+        if made is None:
             result.foreign.append(f"{name}: never made, stored as {_places(places)}")
-        elif {known.event} != places:
-            wrong = result.twice if known.event in places else result.foreign
-            wrong.append(f"{name}: made as {_places({known.event})}, stored as {_places(places)}")
-    _look_at_sightings(books, after, result)
+        elif {made.event} != places:
+            wrong = result.twice if made.event in places else result.foreign
+            wrong.append(f"{name}: made as {_places({made.event})}, stored as {_places(places)}")
+    _look_at_plates(before, books, known, result)
+    _look_at_sightings(books, after, known, result)
     return result
 
 
@@ -117,16 +128,29 @@ def _look_at(sought: _Sought, books: Books, result: Comparison) -> None:
         result.explained[f"{excuse} before the centre had heard of them"] += 1
     else:
         result.waiting.append(f"{name}: {account} in the ledger, {'' if in_store else 'not '}in the store")
-    if kind == "plates" and account == "stored":
-        if not (rows := books.sightings.get((box, number))):
-            result.lost.append(f"{name}: in the ledger, no sighting")
-        elif watched(number) and not any(books.alerts[row] for row in rows):
-            result.alerts_missed.append(f"{name}: no alert")
 
 
-def _look_at_sightings(books: Books, made: SideLogs, result: Comparison) -> None:
+def _look_at_plates(made: SideLogs, books: Books, known: Known, result: Comparison) -> None:
+    """Every pass that is stored has a sighting, and an alert if the vehicle is looked for."""
+    for box, entries in made.items():
+        for (kind, number), entry in entries.items():
+            if kind != "plates" or not entry.outbox or (box, number) in known.deleted:
+                continue
+            if books.of(box, entry.outbox, entry.number)[0] != "stored":
+                continue
+            if not (rows := books.sightings.get((box, number))):
+                result.lost.append(f"{box} plates {number}: in the ledger, no sighting")
+            elif watched(number) and not any(books.alerts[row] for row in rows):
+                result.alerts_missed.append(f"{box} plates {number}: no alert")
+
+
+def _look_at_sightings(books: Books, made: SideLogs, known: Known, result: Comparison) -> None:
     for (box, number), rows in books.sightings.items():
         name = f"{box} plates {number}"
+        if (box, number) in known.deleted:
+            wrong = result.alerts_doubled if any(books.alerts[row] for row in rows) else result.twice
+            wrong.append(f"{name}: seen again after it had been deleted")
+            continue
         if ("plates", number) not in made[box]:
             result.foreign.append(f"{name}: a sighting that was never made")
         if len(rows) > 1:

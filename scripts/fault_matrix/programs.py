@@ -28,9 +28,16 @@ class Program:
     """One process; safe to use from several threads."""
 
     def __init__(
-        self, name: str, command: Sequence[str], folder: Path, *, stop: signal.Signals = signal.SIGTERM, port: int = 0
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        port: int = 0,
+        rights: Sequence[str] = (),
+        stop: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """`port` is where it takes connections when it is ready, if that matters."""
+        """`port` is where it takes connections when it is ready; `rights` are options of setpriv."""
         self.name = name
         self.log = folder / f"{name}.log"
         self.wanted = False
@@ -39,7 +46,7 @@ class Program:
         """When (time.time) it ended by itself, and with which status."""
         self.starts = 0
         self.port = port
-        self._command = ["setpriv", "--pdeathsig", "KILL", "--", *command]
+        self._command = ["setpriv", "--pdeathsig", "KILL", *rights, "--", *command]
         self._stop = stop
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
@@ -58,7 +65,7 @@ class Program:
                 self.starts += 1
 
     def ready(self, limit_s: float = 30.0) -> None:
-        """Wait until it takes connections. Raises TimeoutError."""
+        """Wait until it takes connections, if that is known. Raises TimeoutError."""
         wait_until(lambda: self.alive and _listens(self.port), limit_s, f"{self.name} listens; see {self.log}")
 
     def kill(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scripts.fault_matrix.books import Books, read_books
 from scripts.fault_matrix.box import Box
-from scripts.fault_matrix.comparison import Comparison, Excused, SideLogs, compare
+from scripts.fault_matrix.comparison import Comparison, Excused, Known, SideLogs, compare
 from scripts.fault_matrix.faults import Fault, Moment
 from scripts.fault_matrix.link import Link
 from scripts.fault_matrix.stage import Stage
@@ -111,16 +111,16 @@ def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
     """Wait until all that was made until now is dealt with; how long that took, the last comparison, what it was of."""
     healed = time.monotonic()
     before: SideLogs = {box.name: dict(box.made.read_on()) for box in stage.boxes}
-    excused = {box.name: box.excused for box in stage.boxes}
+    known = Known(excused={box.name: box.excused for box in stage.boxes}, deleted=stage.deleted)
     result = Comparison()
     while True:
         waited = time.monotonic() - healed
         try:
-            books = read_books(stage.database)
-            if waited > NORMAL_S or _dealt_with(before, books, excused):
-                points = stage.points()
+            books = read_books(stage.database.url)
+            if waited > NORMAL_S or _dealt_with(before, books, known.excused):
+                points = stage.store.points()
                 after = {box.name: box.made.read_on() for box in stage.boxes}
-                result = compare(before, books, points, after, excused)
+                result = compare(before, books, points, after, known)
                 if result.good or result.wrong:
                     return waited, result, before
         except (SQLAlchemyError, OSError):

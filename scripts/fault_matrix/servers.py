@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
@@ -16,12 +17,12 @@ from scripts.fault_matrix.programs import Program
 DATABASE = "island"
 
 
-def mosquitto(folder: Path, port: int, passwords: Path) -> Program:
+def mosquitto(folder: Path, port: int, passwords: Path, collectors: Sequence[str]) -> Program:
     """Debian's broker with persistence, so that there is a state to lose."""
     home = folder / "mosquitto"
     home.mkdir()
     access, conf = home / "access", home / "mosquitto.conf"
-    access.write_text(access_list())
+    access.write_text(access_list(collectors))
     conf.write_text(
         f"listener {port} 127.0.0.1\nuser root\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
         f"persistence true\npersistence_location {home}/\nautosave_interval 2\n"

@@ -1,4 +1,4 @@
-"""A stage: a broker, a store, collectors and boxes, in one folder and on loopback."""
+"""A stage: a broker, a store, a database, collectors and boxes, in one folder and on loopback."""
 
 from __future__ import annotations
 
@@ -7,38 +7,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
 
 from collector.alerts.watchlist import Watchlist
-from collector.credentials import enrol, enrol_all
+from collector.credentials import enrol_all
 from collector.database import open_database
 from edge_agent.clock import now_ms
 from scripts.fault_matrix.box import Box
+from scripts.fault_matrix.databases import postgresql, sqlite
 from scripts.fault_matrix.disks import Disk, Folder
 from scripts.fault_matrix.fleet import BOXES, write_fleet
+from scripts.fault_matrix.kinds import Kind
 from scripts.fault_matrix.link import Link
 from scripts.fault_matrix.numbered import WATCHED
 from scripts.fault_matrix.programs import Program, free_ports
 from scripts.fault_matrix.servers import mosquitto
-from scripts.fault_matrix.stored import Stored, duckdb_points
+from scripts.fault_matrix.stores import DuckDb, Influx1, Store, Victoria
 
-CENTRE_MB = 160
+CENTRE_MB = 256
 YEAR_MS = 365 * 86_400_000
-
-
-class Kind(NamedTuple):
-    """Of which parts a stage is made."""
-
-    broker: Literal["mosquitto", "amqtt"]
-    store: Literal["duckdb", "influx1", "victoria"]
-
-    @property
-    def name(self) -> str:
-        """By which it is asked for."""
-        return f"{self.broker}-{self.store}"
-
-
-KINDS = (Kind("mosquitto", "duckdb"),)
 
 
 class Stage:
@@ -50,44 +36,38 @@ class Stage:
         self.chance = random.Random(seed)
         self.busy = threading.Lock()
         """Taken by a fault that works on the centre."""
+        self.deleted: set[tuple[str, int]] = set()
+        """Passes, by camera and number, whose sightings and alerts were deleted: they must not come back."""
         folder.mkdir(parents=True)
-        self.disk: Disk | Folder = (Disk if real_disks else lambda path, _: Folder(path))(folder / "centre", CENTRE_MB)
-        self.state = self.disk.path / "state"
-        broker_port, web_port, *ports = free_ports(2 + 1 + len(BOXES))
+        disk = folder / "centre"
+        self.disk: Disk | Folder = Disk(disk, CENTRE_MB) if real_disks else Folder(disk)
+        self._broken = broken
+        self._ports = iter(free_ports(16))
+        self._broker_port = next(self._ports)
+        names = [f"collector-{number + 1}" for number in range(kind.collectors)]
         self.links = {
-            name: Link(name, port, broker_port, self.chance.randrange(2**32))
-            for name, port in zip(("collector", *BOXES), ports, strict=True)
+            name: Link(name, next(self._ports), self._broker_port, self.chance.randrange(2**32))
+            for name in (*names, *BOXES)
         }
-        passwords = self.state / "boxes.passwords"
-        secrets = enrol_all(passwords, BOXES)
-        fleet = folder / "fleet"
-        write_fleet(fleet, {name: self.links[name].port for name in BOXES}, secrets)
+        self.fleet = folder / "fleet"
+        self._passwords = self.disk.path / "state" / "boxes.passwords"
+        self._secrets = enrol_all(self._passwords, self.links)
+        write_fleet(self.fleet, {name: self.links[name].port for name in BOXES}, self._secrets)
         self.broker: Program | None = None
-        broker = f"{{kind: embedded, port: {broker_port}}}"
         if kind.broker == "mosquitto":
-            secret = folder / "collector.secret"
-            secret.touch(mode=0o600)
-            secret.write_text(enrol(passwords, "collector"))
-            # the broker's machine has a password file of its own
-            copied = folder / "mosquitto.passwords"
-            copied.write_bytes(passwords.read_bytes())
-            self.broker = mosquitto(folder, broker_port, copied)
-            port = self.links["collector"].port
-            broker = f"{{kind: external, host: 127.0.0.1, port: {port}, password_file: {secret}}}"
-        self.settings = folder / "collector.yaml"
-        self.settings.write_text(
-            f"state: {self.state}\nfleet: {fleet}\nplates: {{keep_days: 3650, keep_hit_days: 3650}}\n"
-            f"broker: {broker}\nstore: {{kind: duckdb}}\nweb: {{port: {web_port}}}\n"
-        )
-        module = ["-m", "scripts.fault_matrix.broken", broken, "collector"] if broken else ["-m", "collector"]
-        run = [sys.executable, *module, "run", str(self.settings)]
-        self.collector = Program("collector", run, folder, port=web_port)
-        self.database = f"sqlite:///{self.state / 'collector.sqlite'}"
+            copied = folder / "mosquitto.passwords"  # the broker's machine has a file of its own
+            copied.write_bytes(self._passwords.read_bytes())
+            self.broker = mosquitto(folder, self._broker_port, copied, names)
+        self.store = self._store()
+        home = self.disk.path / "state"
+        postgres = kind.database == "postgresql"
+        self.database = postgresql(home / "pg", folder, next(self._ports)) if postgres else sqlite(home)
+        self.collectors = [self._collector(name) for name in names]
         self.boxes = [
             Box(
                 name,
                 folder / name,
-                fleet / "devices" / f"{name}.yaml",
+                self.fleet / "devices" / f"{name}.yaml",
                 self.links[name],
                 real_disk=real_disks,
                 broken=broken,
@@ -98,7 +78,8 @@ class Stage:
     @property
     def centre(self) -> list[Program]:
         """The programs of the centre, in the order in which they start."""
-        return [program for program in (self.broker, self.collector) if program is not None]
+        servers = (self.broker, self.store.program, self.database.program)
+        return [*(program for program in servers if program is not None), *self.collectors]
 
     def programs(self) -> Iterator[Program]:
         """Every program."""
@@ -108,33 +89,67 @@ class Stage:
 
     def start(self) -> None:
         """Start everything and wait until it is ready."""
-        engine = open_database(self.database)
+        for link in self.links.values():
+            link.open()
+        if self.store.proxy is not None:
+            self.store.proxy.__enter__()
+        for program in self.centre:
+            program.start()
+            if program not in self.collectors:
+                program.ready()
+        self.store.ready()
+        for program in self.collectors:
+            program.ready(60)
+        engine = open_database(self.database.url)
         now = now_ms()
         Watchlist(engine).add(pattern=WATCHED, reason="matrix", officer="matrix", expires=now + YEAR_MS, now=now)
         engine.dispose()
-        for link in self.links.values():
-            link.open()
-        for program in self.centre:
-            program.start()
-            program.ready()
         for box in self.boxes:
             box.program.start()
-
-    def points(self) -> list[Stored]:
-        """Every point in the store. Raises OSError where it does not answer."""
-        self.collector.freeze()  # an embedded store's file belongs to the collector
-        try:
-            return duckdb_points(self.state / "timeseries.duckdb")
-        finally:
-            self.collector.thaw()
 
     def close(self) -> None:
         """End everything and unmount the disks."""
         for program in self.programs():
-            program.thaw()
             program.kill()
         for link in self.links.values():
             link.close()
+        if self.store.proxy is not None:
+            self.store.proxy.__exit__(None, None, None)
         for box in self.boxes:
             box.close()
         self.disk.close()
+
+    def _store(self) -> Store:
+        home = self.disk.path / "state"
+        match self.kind.store:
+            case "duckdb":
+                return DuckDb(home / "timeseries.duckdb", lambda: self.collectors[0])
+            case "influx1":
+                return Influx1(home / "influx", self.folder, (next(self._ports), next(self._ports)))
+            case _:
+                return Victoria(home / "victoria", self.folder, next(self._ports))
+
+    def _collector(self, name: str) -> Program:
+        state = self.disk.path / "state"
+        if self.kind.collectors > 1:
+            state = state / name
+        broker = f"kind: embedded, port: {self._broker_port}"
+        if self.broker is not None:
+            secret = self.folder / f"{name}.secret"
+            secret.touch(mode=0o600)
+            secret.write_text(self._secrets[name])
+            broker = f"kind: external, host: 127.0.0.1, port: {self.links[name].port}, user: {name}"
+            broker += f", password_file: {secret}"
+            if self.kind.collectors > 1:
+                broker += ", share: matrix"
+        port = next(self._ports)
+        settings = self.folder / f"{name}.yaml"
+        settings.write_text(
+            f"state: {state}\nfleet: {self.fleet}\nplates: {{keep_days: 3650, keep_hit_days: 3650}}\n"
+            f"broker: {{{broker}}}\nstore: {{{self.store.settings}}}\ndatabase: {{{self.database.settings}}}\n"
+            f"web: {{port: {port}}}\n"
+        )
+        module = (
+            ["-m", "scripts.fault_matrix.broken", self._broken, "collector"] if self._broken else ["-m", "collector"]
+        )
+        return Program(name, [sys.executable, *module, "run", str(settings)], self.folder, port=port)

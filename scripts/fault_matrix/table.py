@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 
 from scripts.fault_matrix.comparison import Comparison
 from scripts.fault_matrix.rounds import Round
+from scripts.fault_matrix.stage import Stage
+
+COLUMNS = ("injected", "made", "stored", "gaps explained", "lost", "twice", "alerts missed/doubled", "slowest return")
 
 
 @dataclass
@@ -50,8 +54,8 @@ class Tally:
     lines: dict[tuple[str, str, str], Line] = field(default_factory=dict)
     """By stage, place and name of the fault."""
     all: Line = field(default_factory=Line)
-    reasons: Counter[str] = field(default_factory=Counter)
-    _before: tuple[str, Comparison] = ("", Comparison())
+    _last: dict[str, Comparison] = field(default_factory=dict)
+    """By folder of the stage: its last comparison, which counts from its beginning."""
 
     @property
     def faults(self) -> int:
@@ -63,39 +67,37 @@ class Tally:
         """How many events were made."""
         return self.all.made
 
-    def add(self, stage: str, done: Round) -> None:
-        """Add a round; the first of a stage has the number 1."""
-        before = Comparison() if done.number == 1 else self._before[1]
-        self._before = (stage, done.result)
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many gaps have which reason."""
+        return sum((result.explained for result in self._last.values()), Counter())
+
+    def add(self, stage: Stage, done: Round) -> None:
+        """Add a round."""
+        folder = stage.folder.name
+        before = self._last.get(folder, Comparison())
+        self._last[folder] = done.result
         for name, place in {(injected.fault.name, injected.fault.place) for injected in done.injected}:
-            line = self.lines.setdefault((stage, place, name), Line())
+            line = self.lines.setdefault((stage.kind.name, place, name), Line())
             line.injected += sum(injected.fault.name == name for injected in done.injected)
             line.add(done.result, before, done.return_s)
         self.all.injected += len(done.injected)
         self.all.add(done.result, before, done.return_s)
-        self.reasons += done.result.explained - before.explained
 
 
 def show(tally: Tally, console: Console) -> None:
-    """Print the table."""
+    """Print the table, a part for each stage."""
     table = Table(title="Faults, and what became of the events made in their rounds", title_justify="left")
-    for name in ("stage", "place", "fault"):
-        table.add_column(name, overflow="fold")
-    for name in (
-        "injected",
-        "made",
-        "stored",
-        "gaps explained",
-        "lost",
-        "twice",
-        "alerts missed/doubled",
-        "slowest return",
-    ):
+    table.add_column("stage, fault", no_wrap=True)
+    for name in COLUMNS:
         table.add_column(name, justify="right")
-    for key, line in sorted(tally.lines.items()):
-        table.add_row(*key, *line.cells())
+    for stage, lines in groupby(sorted(tally.lines.items()), key=lambda item: item[0][0]):
+        table.add_section()
+        table.add_row(f"[bold]{stage}")
+        for (_, place, name), line in lines:
+            table.add_row(f"  {place}: {name}", *line.cells())
     table.add_section()
-    table.add_row("all", "", "each round counted once", *tally.all.cells())
+    table.add_row("all, each round counted once", *tally.all.cells())
     console.print(table)
     for reason, count in tally.reasons.most_common():
-        console.print(f"  {count} gaps: {reason}")
+        console.print(f"  {count} gaps: {reason}", highlight=False)

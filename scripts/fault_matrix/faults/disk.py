@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from scripts.fault_matrix.box import Box
 from scripts.fault_matrix.faults import Moment, fault
+from scripts.fault_matrix.link import GOOD, Spoilt
 from scripts.fault_matrix.stage import Stage
 
 
@@ -47,13 +48,15 @@ def fill_the_disk_of_the_centre(stage: Stage, moment: Moment) -> None:
 
 @fault(with_real_disks)
 def cut_the_power_of_a_box(box: Box, moment: Moment) -> None:
-    """What was written and not synced is gone."""
+    """What was written and not synced is gone; events wait, since the link is cut too."""
+    box.link.spoil(Spoilt(state="cut"))
+    moment.hold()
     box.program.freeze()
     left = box.disk.copy("cut")
     box.program.kill()
     box.disk.put_back(left)
-    moment.hold()
     box.program.start()
+    box.link.spoil(GOOD)
 
 
 @fault(with_a_real_disk)

@@ -14,7 +14,7 @@ RESETS = (2, 8)
 
 def links(stage: Stage) -> Sequence[Link]:
     """Every link that somebody uses; with an embedded broker the collector has none."""
-    return [link for name, link in stage.links.items() if name != "collector" or stage.broker is not None]
+    return [link for name, link in stage.links.items() if not name.startswith("collector") or stage.broker is not None]
 
 
 def _spoil(link: Link, moment: Moment, spoilt: Spoilt) -> None:

@@ -7,20 +7,27 @@ from pathlib import Path
 
 from scripts.fault_matrix.box import Box
 from scripts.fault_matrix.faults import Moment, boxes, fault
+from scripts.fault_matrix.link import GOOD, Spoilt
 
 FLIPS = (1, 20)
+WAITING = 0.7
+"""Share of the damages before which the link is cut."""
 
 
 def _damage(box: Box, moment: Moment, damage: Callable[[Path], None]) -> None:
-    """Damage the file or its log, whichever there is."""
+    """Damage the file or its log, whichever there is; mostly while something waits in it."""
+    if moment.chance.random() < WAITING:
+        box.link.spoil(Spoilt(state="cut"))
+        moment.hold()
     box.program.kill()
     files = [file for file in (box.disk.path / "state").glob("outbox.sqlite*") if not file.name.endswith("-shm")]
     there = sorted(file for file in files if file.stat().st_size)
     if there:
         box.destroy("its outbox was damaged")
         damage(moment.chance.choice(there))
-    moment.hold()
     box.program.start()
+    moment.hold()
+    box.link.spoil(GOOD)
 
 
 @fault(boxes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from scripts.fault_matrix.box import Box
@@ -9,10 +10,18 @@ from scripts.fault_matrix.faults import Moment, boxes, fault, whole_stage
 from scripts.fault_matrix.programs import Program
 from scripts.fault_matrix.stage import Stage
 
+STORING_S = 0.15
+"""In this time what was measured on the second is stored."""
+
 
 def centre(stage: Stage) -> Sequence[Program]:
     """Broker, collectors, store, database."""
     return stage.centre
+
+
+def collectors(stage: Stage) -> Sequence[Program]:
+    """The collectors."""
+    return stage.collectors
 
 
 @fault(boxes)
@@ -45,6 +54,15 @@ def kill_a_part_of_the_centre(part: Program, moment: Moment) -> None:
     part.kill()
     moment.hold()
     part.start()
+
+
+@fault(collectors)
+def kill_a_collector_while_it_stores(collector: Program, moment: Moment) -> None:
+    """kill -9 just after the stations have measured, on the whole second."""
+    time.sleep(1 - time.time() % 1 + moment.chance.uniform(0, STORING_S))
+    collector.kill()
+    moment.hold()
+    collector.start()
 
 
 @fault(centre)
