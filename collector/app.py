@@ -85,6 +85,8 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     duty = Duty(engine, me)
     picture = SharedLive if shared(engine) else Live
     live = picture(boxes, now=now_ms, expected_s=settings.expected_every_s, short_days=settings.short_days)
+    if isinstance(live, SharedLive):
+        live.last = desk.last_alert()
     quarantine = Quarantine(engine)
     counters: Counter[str] = Counter()
     pulse = Pulse()
@@ -180,8 +182,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         tasks.create_task(intake.run(), name="intake")
         tasks.create_task(duty.run(), name="duty")
         if isinstance(live, SharedLive):
-            exchange = Exchange(live=live, desk=desk, news=News(engine, me), last=desk.last_alert())
-            tasks.create_task(exchange.run(), name="exchange")
+            tasks.create_task(Exchange(live=live, desk=desk, news=News(engine, me)).run(), name="exchange")
         tasks.create_task(retention.run(now_ms), name="retention")
         if regulator is not None:
             tasks.create_task(regulator.run(), name="regulator")

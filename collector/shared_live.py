@@ -1,15 +1,18 @@
 """The live picture of a collector that shares its work with others: what they saw is in it too.
 
 Devices and readings come as news (`news.py`), once a second. Alerts and plates are read from their tables twice a
-second, whoever entered them: so an alert is shown everywhere though the collector that raised it died in that moment.
-Statuses need neither, as every collector hears them from the broker.
+second, whoever entered them: so an alert is shown everywhere though the collector that raised it died in that moment,
+and every collector shows alerts in the order of their ids, so that a listener may go on with another one. Statuses
+need neither, as every collector hears them from the broker.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -25,6 +28,7 @@ from edge_agent.contract.events import Heartbeat
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.5
+TELL_S = 1.0
 ALERTS_AT_ONCE = 1000
 
 
@@ -50,8 +54,10 @@ class SharedLive(Live):
         super().__init__(fleet, now=now, expected_s=expected_s, short_days=short_days)
         self._fleet = fleet
         self._said = _Said()
-        self._shown: set[int] = set()
-        """Ids of the alerts that were shown since the last look into their table."""
+        self.raised = asyncio.Event()
+        """There may be new alerts in their table."""
+        self.last = 0
+        """Id of the newest alert that needs not be shown as new."""
 
     def saw(self, device: str, at_ms: int, received_ms: int) -> None:
         """As `Live.saw`."""
@@ -80,16 +86,16 @@ class SharedLive(Live):
         self._said.lost.append((device, kind, count))
 
     def alerts(self, alerts: Iterable[Alert]) -> None:
-        """As `Live.alerts`."""
-        new = [alert for alert in alerts if alert.id not in self._shown]
-        self._shown |= {alert.id for alert in new}
-        super().alerts(new)
+        """As `Live.alerts` for those of before; new ones are looked up, in their order among those of others."""
+        alerts = list(alerts)
+        super().alerts(alert for alert in alerts if alert.id <= self.last)
+        if any(alert.id > self.last for alert in alerts):
+            self.raised.set()
 
     def kept(self, alerts: list[Alert]) -> None:
-        """All alerts that are in the table behind those of the last call, in the order of their ids."""
-        self.alerts(alerts)
-        if alerts:
-            self._shown = {key for key in self._shown if key > alerts[-1].id}
+        """Show the alerts behind the last, in the order of their ids."""
+        super().alerts(alerts)
+        self.last = alerts[-1].id if alerts else self.last
 
     def news(self) -> bytes | None:
         """What the intake told since the last call; None if nothing."""
@@ -116,35 +122,39 @@ class Exchange(msgspec.Struct, kw_only=True):
     live: SharedLive
     desk: PlateDesk
     news: News
-    last: int
-    """The newest alert that needs not be shown as new."""
 
     async def run(self) -> None:
         """Look and tell, again and again."""
-        tell, trouble = False, False
+        told, trouble = time.monotonic(), False
         while True:
             try:
-                await self.once(tell=tell)
+                await self.look()
+                if time.monotonic() - told >= TELL_S:
+                    told = time.monotonic()
+                    await self.tell()
                 trouble = False
             except UNAVAILABLE as error:
                 if not trouble:
                     log.warning("other collectors are not heard: the database did not answer: %s", error)
                 trouble = True
-            tell = not tell
-            await asyncio.sleep(EVERY_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.live.raised.wait(), EVERY_S)
+            self.live.raised.clear()
 
-    async def once(self, *, tell: bool) -> None:
-        """Show what is new in the tables, and tell the others what came here."""
+    async def look(self) -> None:
+        """Show what is new in the tables, and what others told."""
         alerts, plates, heard = await asyncio.to_thread(self._look)
         self.live.plates(reversed(plates))
         self.live.kept(alerts)
-        self.last = alerts[-1].id if alerts else self.last
         for said in heard:
             self.live.heard(said)
-        told = self.live.news() if tell else None
+
+    async def tell(self) -> None:
+        """Tell the others what came here."""
+        told = self.live.news()
         if told is not None:
             await asyncio.to_thread(self.news.tell, told)
 
     def _look(self) -> tuple[list[Alert], list[Sighting], list[bytes]]:
-        alerts = self.desk.alerts_after(self.last, ALERTS_AT_ONCE)
+        alerts = self.desk.alerts_after(self.live.last, ALERTS_AT_ONCE)
         return alerts, self.desk.plates(limit=LAST_PLATES), self.news.hear()
