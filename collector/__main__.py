@@ -22,7 +22,7 @@ from collector.stores import StoreError, copy_command
 from edge_agent.contract import logs
 from edge_agent.contract.device import COLLECTOR, is_collector
 from edge_agent.contract.fleet import read_fleet
-from edge_agent.contract.strict import meant
+from edge_agent.contract.nearest import meant
 
 EXIT_CONFIG = 78
 EXIT_INTERRUPTED = 130

@@ -1,80 +1,92 @@
-"""The command line `edge-agent`."""
+"""The program `edge-agent`. What reads files and command lines is a third of the agent, and is done with in a moment.
+
+So `edge-agent run` reads them in a child process, which ends, and the agent itself loads none of that.
+"""
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import os
 import sys
-from pathlib import Path
 
-from edge_agent import __version__, calibration_commands, config_commands, outbox_commands, sensor_commands
-from edge_agent.camera import read_plates
-from edge_agent.config import load
-from edge_agent.contract import logs
-from edge_agent.errors import EXIT_CONFIG, EXIT_INTERRUPTED, ConfigError, ModelError
+from edge_agent.errors import EXIT_CONFIG, ConfigError
+
+READ, WRONG, ENDED = range(3)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="edge-agent", description="Reads plates and sensors on the spot.")
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["run"] and not {"-h", "--help"} & set(given):
+        return _run(given)
+    from edge_agent import command_line
 
-    run = commands.add_parser("run", help="run the agent of one box")
-    run.add_argument("file", type=Path, metavar="FILE", help="the box's file, such as devices/air-01.yaml")
-    config_commands.add_set_argument(run)
-    logs.add_argument(run)
-    run.set_defaults(run=_run)
+    return command_line.main(given)
 
-    check = commands.add_parser("check", help="name every mistake in device files")
-    config_commands.add_check_arguments(check)
-    check.set_defaults(run=config_commands.run_check)
 
-    show = commands.add_parser("show", help="print the merged configuration of one box")
-    config_commands.add_show_arguments(show)
-    show.set_defaults(run=config_commands.run_show)
+def _run(arguments: list[str]) -> int:
+    what, status, said = _read_apart(arguments)
+    if what == ENDED:
+        return status
+    if what == WRONG:
+        print(said.decode(), file=sys.stderr)
+        return EXIT_CONFIG
+    import asyncio
 
-    sensors = commands.add_parser("sensors", help="find, read and record the sensors on a line")
-    sensor_commands.add_arguments(sensors)
-    sensors.set_defaults(run=sensor_commands.run)
+    import msgspec
 
-    outbox = commands.add_parser("outbox", help="look into a box's outbox")
-    outbox_commands.add_arguments(outbox)
-    outbox.set_defaults(run=outbox_commands.run)
+    from edge_agent import agent
+    from edge_agent.contract import logs
+    from edge_agent.device_config import DeviceConfig
 
-    calibrate = commands.add_parser("calibrate", help="say that a sensor is under calibration, or no more")
-    calibration_commands.add_arguments(calibrate)
-    calibrate.set_defaults(run=calibration_commands.run)
-
-    plates = commands.add_parser("read-plates", help="read the plates in photos and videos")
-    read_plates.add_arguments(plates)
-    plates.set_defaults(run=read_plates.run)
-
-    options = parser.parse_args(arguments)
+    config, form = msgspec.msgpack.decode(said, type=tuple[DeviceConfig, str])
+    logs.begin(form)
     try:
-        status = int(options.run(options))
-        sys.stdout.flush()
+        asyncio.run(agent.run(config))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
-    except ModelError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except BrokenPipeError:  # as `| head` ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # before the agent listens for it
+        from edge_agent.errors import EXIT_INTERRUPTED
+
         return EXIT_INTERRUPTED
-    return status
-
-
-def _run(options: argparse.Namespace) -> int:
-    logs.begin(options.log)
-    from edge_agent import agent
-
-    asyncio.run(agent.run(load(options.file, options.sets)))
     return 0
+
+
+def _read_apart(arguments: list[str]) -> tuple[int, int, bytes]:
+    """Read the configuration in a child: what came of it, the exit status, the configuration or what is wrong."""
+    ours, its = os.pipe()
+    if (child := os.fork()) == 0:
+        _read(arguments, its)
+    os.close(its)
+    with os.fdopen(ours, "rb") as pipe:
+        said = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return (said[0], status, said[1:]) if said and status == 0 else (ENDED, status, b"")
+
+
+def _read(arguments: list[str], pipe: int) -> None:
+    """Be the child."""
+    status = 1
+    try:
+        import msgspec
+
+        from edge_agent import command_line
+
+        try:
+            said = bytes([READ]) + msgspec.msgpack.encode(command_line.read_box(arguments))
+        except ConfigError as error:
+            said = bytes([WRONG]) + str(error).encode()
+        with os.fdopen(pipe, "wb") as out:
+            out.write(said)
+        status = 0
+    except SystemExit as asked:  # wrong arguments, or --help
+        status = asked.code if isinstance(asked.code, int) else 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

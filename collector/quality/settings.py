@@ -10,8 +10,8 @@ import msgspec
 from collector.quality.defaults import DEFAULTS
 from collector.quality.humidity import Correction
 from collector.quality.limits import Limits
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME
-from edge_agent.contract.strict import meant
 
 TWINS = {"pm2_5": "pm2_5_b", "pm10": "pm10_b"}
 """The first sensor's quantity: the second's."""

@@ -25,7 +25,7 @@ from collector.settings import load
 from collector.state import database, now_ms
 from collector.stores import ReadingRow
 from collector.web.query import iso
-from edge_agent.contract.strict import meant
+from edge_agent.contract.nearest import meant
 
 T = TypeVar("T")
 _TEST = "connection-test"

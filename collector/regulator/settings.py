@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from edge_agent.contract.broker import FilePath
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME, conversion, units_for
-from edge_agent.contract.strict import meant
 
 Code = Annotated[
     str,

@@ -16,9 +16,10 @@ from msgspec import Meta
 
 from edge_agent.contract.device import Box, Medium, Name
 from edge_agent.contract.legal import Averaging, Bounds, Certainty, Day
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.nodes import Mark, Mistake, locate, render
 from edge_agent.contract.quantities import BY_NAME
-from edge_agent.contract.strict import build, meant
+from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import read_yaml
 
 FILE = "limits.yaml"

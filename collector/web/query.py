@@ -12,7 +12,7 @@ import msgspec
 from collector.averages.periods import Period
 from collector.web.context import Context, Refusal
 from edge_agent.contract.device import Box
-from edge_agent.contract.strict import nearest
+from edge_agent.contract.nearest import nearest
 
 T = TypeVar("T")
 

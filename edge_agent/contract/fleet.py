@@ -18,8 +18,9 @@ import msgspec
 
 from edge_agent.contract.device import Box, Medium, Name, Position, is_collector
 from edge_agent.contract.legal import Licence
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.nodes import Mapping, Mark, Mistake, Scalar, locate, merge, render
-from edge_agent.contract.strict import build, meant
+from edge_agent.contract.strict import build
 from edge_agent.contract.yaml_nodes import parse_setting, read_yaml
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME, conversion, units_for
-from edge_agent.contract.strict import meant
 
 Day = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", title="a day such as 2026-01-31")]
 Certainty = Literal["certain", "likely", "unsure", "superseded"]

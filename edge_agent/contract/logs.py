@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import msgspec
+
+if TYPE_CHECKING:
+    import argparse
 
 TEXT = "%(levelname)s %(message)s"
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 from msgspec import inspect
 
 from edge_agent.contract import nodes
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.nodes import Mapping, Mark, Mistake, Node, Scalar, render
 from edge_agent.contract.wording import choices, describe, fits, hint_for, shown, unwrap
 
@@ -239,20 +239,6 @@ def _in_bounds(value: Any, type_: Any) -> bool:
             and (type_.multiple_of is None or value % type_.multiple_of == 0)
         )
     return True
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """What was probably meant, or what there is."""
-    names = sorted(known)
-    if close := nearest(word, names, 1, least=0.6):
-        return f"did you mean {close[0]!r}?"
-    return f"known are: {', '.join(names[:20])}{', ...' if len(names) > 20 else ''}" if names else ""
-
-
-def nearest(word: str, names: Iterable[str], most: int, least: float = 0.5) -> list[str]:
-    """The names most like a word, those that are alike in their order: for `air-1` rather `air-01` than `air-16`."""
-    scored = [(-SequenceMatcher(None, name, word.lower()).ratio(), name) for name in names]
-    return [name for score, name in sorted(scored) if -score >= least][:most]
 
 
 def _where_to_add(key: str, field: inspect.Field, path: Path, at: Mark) -> str:

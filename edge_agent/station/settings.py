@@ -16,8 +16,8 @@ import msgspec
 
 from edge_agent.contract.device import Medium, Name
 from edge_agent.contract.legal import Licence
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME
-from edge_agent.contract.strict import meant
 from edge_agent.station import drivers
 from edge_agent.station.sensor import Mistake, Sensor
 

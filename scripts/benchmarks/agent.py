@@ -37,8 +37,8 @@ def measure() -> Figure:
     lines = []
     for case in CASES:
         memory, share = asyncio.run(_watch(case))
-        lines.append(Line(name=f"{case.what}: resident", value=memory, unit="MiB", at_most=32))
-        lines.append(Line(name="  of one core", value=share, unit="%", at_most=1 if case.judged else None))
+        lines.append(Line(name=f"{case.what}: resident", value=memory, unit="MiB", at_most=30))
+        lines.append(Line(name="  of one core", value=share, unit="%", at_most=0.5 if case.judged else None))
     return Figure(title="What an agent costs its box", lines=lines, note=f"Each over {MEASURED_S:g} s.")
 
 

@@ -38,8 +38,8 @@ from typing import Annotated, ClassVar, Literal
 import msgspec
 
 from edge_agent.contract.events import Status
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME, units_for
-from edge_agent.contract.strict import meant
 from edge_agent.station.conversation import Conversation, Value, answer_of, converted
 from edge_agent.station.registers import TYPES, Block, Order, number
 from edge_agent.station.sensor import LineKind, Mistake, Sensor

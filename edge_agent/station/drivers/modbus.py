@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import msgspec
 
 from edge_agent.contract.events import Status
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME, units_for
-from edge_agent.contract.strict import meant
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Ask, Conversation, Pause, Value, answer_of
 from edge_agent.station.register_map import Register, StatusRegister, Write

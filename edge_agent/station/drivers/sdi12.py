@@ -28,8 +28,8 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from edge_agent.contract.events import Status
+from edge_agent.contract.nearest import meant
 from edge_agent.contract.quantities import BY_NAME, units_for
-from edge_agent.contract.strict import meant
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Answer, Ask, Conversation, Find, Pause, Value, converted
 from edge_agent.station.drivers.wxt530 import crc
