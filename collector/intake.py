@@ -122,8 +122,8 @@ class Intake:
     async def _store(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
         try:
             latest = await self._do(self._sinks.store, arrivals)
-        except RejectedError:  # one pack spoils the batch: each by itself
-            return all([await self._store(client, [arrival]) for arrival in arrivals])
+        except RejectedError:
+            return await self._halves(client, arrivals)
         except StoreError as error:
             self._stopped(f"store: {error}")
             return False
@@ -131,7 +131,7 @@ class Intake:
             raise
         except Exception as error:
             if len(arrivals) > 1:
-                return all([await self._store(client, [arrival]) for arrival in arrivals])
+                return await self._halves(client, arrivals)
             await self._do(self._sinks.fail, arrivals[0], error)
             return True
         if self._store_down:
@@ -145,6 +145,11 @@ class Intake:
                 self._live.lost(arrival.box.device, lost.kind, count)
         self._confirm(client, arrivals)
         return True
+
+    async def _halves(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
+        """One pack spoils the batch: it is found in a few tries, and none is made while the store is down."""
+        middle = len(arrivals) // 2
+        return await self._store(client, arrivals[:middle]) and await self._store(client, arrivals[middle:])
 
     def _stopped(self, why: str) -> None:
         if not self._store_down:
