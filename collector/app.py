@@ -47,6 +47,7 @@ from collector.stores.opening import open_store
 from collector.web.access import Access
 from collector.web.app import make_app
 from collector.web.context import Context
+from collector.web.door import listen
 from edge_agent.contract.pulse import Pulse, Stuck, WatchedThread
 
 log = logging.getLogger(__name__)
@@ -218,13 +219,14 @@ async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack)
             files = f"{settings.certificate}, {settings.key}"
             cure = "the files must be PEM, belong together, and be readable by the collector"
             raise SettingsError(f"web.certificate and key: {error.strerror or error}: {files}\n  {cure}") from error
-    runner = web.AppRunner(make_app(context), access_log=None)
+    runner = web.AppRunner(make_app(context), access_log=None, keepalive_timeout=75)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     try:
-        await web.TCPSite(runner, settings.host, settings.port, ssl_context=tls).start()
+        server = await listen(runner, settings.host, settings.port, tls)
     except OSError as error:
         raise _cannot_listen("web", error) from error
+    stack.callback(server.close)
     log.info("page: http%s://%s:%s/", "s" if tls else "", settings.host, settings.port)
 
 

@@ -35,6 +35,7 @@ from collector.stores.duckdb import DuckStore
 from collector.web.access import ROLES, Access
 from collector.web.app import make_app
 from collector.web.context import Context
+from collector.web.door import listen
 from edge_agent.contract.device import Box, Position
 from edge_agent.contract.events import Answer, BoxStatus, Command, PlateRead
 from edge_agent.contract.topics import Topic, up
@@ -206,11 +207,11 @@ class City:
         runner = web.AppRunner(make_app(self.context), shutdown_timeout=2)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
-            await site.start()
-            host, port = runner.addresses[0][:2]
+            server = await listen(runner, "127.0.0.1", 0)
+            host, port = server.sockets[0].getsockname()[:2]
             self.url = f"http://{host}:{port}"
             yield
+            server.close()
         finally:
             await runner.cleanup()
 

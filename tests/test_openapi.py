@@ -28,6 +28,7 @@ from collector.web.access import ROLES, Role
 from collector.web.app import make_app
 from collector.web.guard import STATIC
 from collector.web.openapi import describe
+from collector.web.rates import Rate
 from collector.web.routes import ROUTES
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "10"))
@@ -73,8 +74,9 @@ async def test_it_is_served_to_whoever_has_a_token(city: City) -> None:
 
 @pytest.mark.parametrize("role", [None, *ROLES])
 async def test_hostile_requests_get_what_the_description_says(
-    city: City, role: Role | None, caplog: pytest.LogCaptureFixture
+    city: City, role: Role | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Rate, "allows", lambda *_: True)  # test_web_limits_of_use.py is about these
     city.morning()
     for number, text in enumerate(("68A12345", "51K99999"), 1):
         city.arrive(number, plate(text, jpeg=jpeg(text)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -15,8 +16,11 @@ from collector.stores import StoreError
 from collector.subscription import LAST_PLATES
 from collector.web import page
 from collector.web.context import CONTEXT, Context
-from collector.web.guard import MAX_BODY, ROUTE_OF, STATIC, dress, guard
+from collector.web.door import clocked, with_door
+from collector.web.guard import FAILURES, MAX_BODY, RATES, ROUTE_OF, STATIC, dress, guard
+from collector.web.rates import Rate
 from collector.web.routes import ROUTES
+from collector.web.stream import WATCHING
 from edge_agent.contract.quantities import BY_NAME
 
 log = logging.getLogger(__name__)
@@ -28,9 +32,11 @@ REMEMBERED_MS = 86_400_000
 
 def make_app(context: Context) -> web.Application:
     """The application, ready for an `AppRunner`; the live picture begins with the last plates and alerts kept."""
-    app = web.Application(middlewares=[guard], client_max_size=MAX_BODY)
+    app = with_door(web.Application(middlewares=[clocked, guard], client_max_size=MAX_BODY))
+    app[RATES], app[FAILURES] = Rate(per_s=50, burst=300), Rate(per_s=2, burst=60)
     app[CONTEXT] = context
     app[ROUTE_OF] = {}
+    app[WATCHING] = Counter()
     for route in ROUTES:
         resource = app.router.add_route(route.method, route.path, route.handler).resource
         assert resource is not None

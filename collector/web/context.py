@@ -92,7 +92,7 @@ class Refusal(Exception):
     def response(self) -> web.Response:
         """The refusal as JSON."""
         body = {"error": _tongues(self.error), "what_to_do": _tongues(self.todo)}
-        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else None
+        headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "5"}}.get(self.status)
         return web.json_response(body=msgspec.json.encode(body), status=self.status, headers=headers)
 
 

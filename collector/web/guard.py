@@ -19,6 +19,7 @@ from collector.bilingual import BilingualError
 from collector.stores import StoreError
 from collector.web.access import Right, Who
 from collector.web.context import CONTEXT, WHO, Refusal
+from collector.web.rates import Rate
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "session"
 STATIC = "/static"
 MAX_BODY = 64 * 1024
+BODY_S = 15.0
+"""So long the body of a request may take to come."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS = {
     "Content-Security-Policy": (
@@ -63,6 +66,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What else it may answer with."""
 
 
+RATES, FAILURES = web.AppKey("rates", Rate), web.AppKey("failures", Rate)
+"""Requests of a holder; those of an address without a valid token. A token of 256 bits is not guessed: the second only
+keeps guessing cheap for us, and never keeps out who has one."""
 ROUTE_OF = web.AppKey("route_of", dict[tuple[str, str], Route])
 
 
@@ -79,6 +85,7 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let through who may, and turn every error into an answer that says what to do."""
     try:
         await _admit(request)
+        await _body(request)
         return await handler(request)
     except Refusal as refusal:
         return refusal.response()
@@ -117,6 +124,8 @@ async def _admit(request: web.Request) -> None:
         return
     who, by_cookie = await identify(request)
     if who is None:
+        if not request.app[FAILURES].allows(request.remote):
+            raise too_often()
         if route.page:
             raise web.HTTPSeeOther("/login")
         raise Refusal(
@@ -127,6 +136,8 @@ async def _admit(request: web.Request) -> None:
                 "Send the header Authorization: Bearer <token>; the administrator gives one by `collector token add`.",
             ),
         )
+    if not request.app[RATES].allows(who.name):
+        raise too_often()
     if by_cookie and request.method not in _SAFE and not same_origin(request):
         raise foreign_origin()
     if route.right is not None and not who.may(route.right):
@@ -137,6 +148,21 @@ async def _admit(request: web.Request) -> None:
             ("Dùng mã truy cập của vai trò phù hợp.", "Use a token of a role that may."),
         )
     request[WHO] = who
+
+
+async def _body(request: web.Request) -> None:
+    """Wait for the body, which is kept for the handler."""
+    if not request.can_read_body:
+        return
+    try:
+        async with asyncio.timeout(BODY_S):
+            await request.read()
+    except TimeoutError:
+        raise Refusal(
+            408,
+            ("Nội dung gửi đến quá chậm.", "The content came too slowly."),
+            ("Kiểm tra đường truyền rồi gửi lại.", "Check the connection and send it again."),
+        ) from None
 
 
 async def identify(request: web.Request) -> tuple[Who | None, bool]:
@@ -158,6 +184,15 @@ def same_origin(request: web.Request) -> bool:
         return site == "same-origin"
     origin = request.headers.get("Origin")
     return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def too_often() -> Refusal:
+    """The answer to one request too many."""
+    return Refusal(
+        429,
+        ("Quá nhiều yêu cầu.", "Too many requests."),
+        ("Chờ vài giây rồi thử lại.", "Wait some seconds and try again."),
+    )
 
 
 def foreign_origin() -> Refusal:

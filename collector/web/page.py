@@ -21,7 +21,7 @@ from collector.subscription import Change, Topic
 from collector.web import wording
 from collector.web.access import SESSION_MS, Who
 from collector.web.context import CONTEXT, Context, who
-from collector.web.guard import COOKIE, audit, foreign_origin, identify, same_origin
+from collector.web.guard import COOKIE, FAILURES, audit, foreign_origin, identify, same_origin, too_often
 from collector.web.measurements import concerns
 from collector.web.stream import Send, stream
 from edge_agent.contract.quantities import BY_NAME
@@ -167,6 +167,8 @@ async def login(request: web.Request) -> web.Response:
     token = form.get("token", [""])[0].strip()
     session = await asyncio.to_thread(context.access.open_session, token, context.now())
     if session is None:
+        if not request.app[FAILURES].allows(request.remote):
+            raise too_often()
         return _login(wrong=True)
     response = web.HTTPSeeOther("/")
     secure = request.secure or request.headers.get("X-Forwarded-Proto") == "https"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
 from aiohttp import web
@@ -14,7 +15,9 @@ from collector.web.guard import identify
 KEEP_ALIVE_S = 15
 SEND_S = 20
 """A client that takes nothing for so long is let go."""
-MAX_STREAMS = 500
+MAX_STREAMS, MAX_STREAMS_EACH = 500, 50
+WATCHING = web.AppKey("watching", Counter[str])
+"""How many streams each holder of a token has."""
 _HEADERS = {"Content-Type": "text/event-stream; charset=utf-8", "X-Accel-Buffering": "no"}
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -31,7 +34,8 @@ async def stream(
     Ends when the client goes, is too slow, loses its token or session, or the collector stops.
     """
     live = request.app[CONTEXT].live
-    if live.subscribers >= MAX_STREAMS:
+    watching, name = request.app[WATCHING], who(request).name
+    if live.subscribers >= MAX_STREAMS or watching[name] >= MAX_STREAMS_EACH:
         raise Refusal(
             503,
             ("Quá nhiều người đang xem trực tiếp.", "Too many are watching live."),
@@ -39,6 +43,7 @@ async def stream(
         )
     response = web.StreamResponse(headers=_HEADERS)
     subscription = live.subscribe(topics)
+    watching[name] += 1
 
     async def send(data: bytes) -> None:
         async with asyncio.timeout(SEND_S):
@@ -61,4 +66,5 @@ async def stream(
         pass  # the client has gone, or does not listen
     finally:
         live.unsubscribe(subscription)
+        watching[name] -= 1
     return response

@@ -146,7 +146,7 @@ class Heartbeat(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     calibrating: tuple[Calibration, ...] = ()
     bytes_a_day: _Int | None = None
     """What the box puts into its outbox in a day, at its present rate; None until it is known."""
-    days_left: Annotated[float, msgspec.Meta(ge=0, le=1e9)] | None = None
+    days_left: Annotated[float, msgspec.Meta(ge=0, le=1e15)] | None = None
     """For how long the outbox has room at that rate, if nothing of it could be sent from now on."""
 
 
