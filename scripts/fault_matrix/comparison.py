@@ -42,6 +42,18 @@ class Comparison:
         """What time will not mend."""
         return [*self.lost, *self.twice, *self.foreign, *self.alerts_doubled]
 
+    def findings(self, after_s: float) -> dict[str, list[str]]:
+        """What is wrong, by what it is, so many seconds after the last fault."""
+        found = {
+            "lost": self.lost,
+            "twice": self.twice,
+            "never made so": self.foreign,
+            "alerts missed": self.alerts_missed,
+            "alerts doubled": self.alerts_doubled,
+            f"not back to normal after {after_s:.0f} s": self.waiting,
+        }
+        return {what: wrong for what, wrong in found.items() if wrong}
+
     @property
     def good(self) -> bool:
         """Whether everything holds."""

@@ -12,7 +12,9 @@ import os
 import shutil
 import subprocess
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 OPTIONS = ["-q", "-F", "-b", "1024", "-m", "0", "-E", "lazy_itable_init=0"]
 
@@ -105,14 +107,16 @@ class Folder:
         """There is nothing to unmount."""
 
 
-def can_mount(folder: Path) -> bool:
+@cache
+def can_mount() -> bool:
     """Whether disks of ours can be mounted here."""
     if os.geteuid() != 0 or shutil.which("mkfs.ext4") is None:
         return False
-    try:
-        Disk(folder / "trial", 2).close()
-    except (OSError, subprocess.CalledProcessError):
-        return False
+    with TemporaryDirectory() as folder:
+        try:
+            Disk(Path(folder) / "trial", 2).close()
+        except (OSError, subprocess.CalledProcessError):
+            return False
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -20,9 +20,7 @@ from scripts.fault_matrix.stage import Stage
 
 NORMAL_S = 60.0
 """Within so long after the last fault of a round everything that was made before is stored or explained."""
-FAULTS = (3, 6)
 WITHIN_S = 4.0
-HOLD_S = (0.2, 3.0)
 LOOK_S = 0.5
 
 
@@ -50,11 +48,9 @@ class Round:
     return_s: float
     """From the end of the last fault until everything was normal."""
 
-
-def bag(faults: Sequence[Fault], chance: random.Random) -> Iterator[Fault]:
-    """Every fault once in any order, and again."""
-    while True:
-        yield from chance.sample(faults, len(faults))
+    def __str__(self) -> str:
+        first = f"round {self.number}: compared after {self.return_s:.1f} s; {self.result.made} made until then"
+        return "\n".join([first, *(f"    {injected}" for injected in self.injected)])
 
 
 def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Round:
