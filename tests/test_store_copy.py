@@ -14,7 +14,7 @@ import duckdb
 import numpy as np
 import pytest
 from frames import MINUTE, T0, plates
-from servers import Server, influxd
+from servers import Server, influxd, victoria_metrics
 from test_store_influx import ask, points
 
 from collector.__main__ import main
@@ -83,6 +83,14 @@ def test_everything_arrives_and_is_the_same(
     assert "were copied before" in capsys.readouterr().out
 
 
+def test_to_victoriametrics_go_the_numbers(settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = settings.read_text()
+    with victoria_metrics(tmp_path) as server:
+        settings.write_text(text[: text.index("store:")] + f"store: {{kind: victoriametrics, url: '{server.url}'}}\n")
+        assert main(["store", "copy", str(settings)]) == 0
+    assert "every field counted" in capsys.readouterr().out
+
+
 def test_what_is_missing_there_is_named_and_copied_again(
     settings: Path, server: Server, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,7 +120,7 @@ def test_what_cannot_be_copied_is_said(settings: Path, capsys: pytest.CaptureFix
     text = settings.read_text()
     settings.write_text(text[: text.index("store:")] + "store: {kind: duckdb}\n")
     assert main(["store", "copy", str(settings)]) == 1
-    assert "influx1 or influx2" in capsys.readouterr().err
+    assert "influx1, influx2, victoriametrics" in capsys.readouterr().err
     settings.write_text(text)
     collector = DuckStore(settings.parent / "state" / "timeseries.duckdb")
     code = f"from collector.__main__ import main; raise SystemExit(main(['store', 'copy', {str(settings)!r}]))"

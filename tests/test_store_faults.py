@@ -9,7 +9,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from disks import fill, small_disk
 from frames import air, series
+from ports import free_port
 from servers import influxd, victoria_metrics
 
 from collector.stores import RejectedError, Store, StoreError
@@ -127,3 +129,34 @@ def test_what_influx_1_will_not_keep_is_a_refusal(tmp_path: Path):
         store._ask('ALTER RETENTION POLICY "autogen" ON "island" DURATION 30d')
         with pytest.raises(RejectedError, match="400: partial write: points beyond retention policy dropped=1"):
             store.write([air(first=-1440 * 400, pm2_5=[1])])
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_full_disk_under_the_server(kind: str, tmp_path: Path):
+    """InfluxDB 1.x refuses from then on, VictoriaMetrics ends: both are started again; what they took is there."""
+    start, make, more = STORES[kind]
+    port, taken = free_port(), 1
+    with small_disk(tmp_path / "disk", 28) as disk:
+        with start(disk, port) as server:
+            store = make(url=server.url, **more)
+            store.write([air(pm2_5=[1.0] * 100)])
+            fill(disk / "ballast")
+            with pytest.raises(StoreError, match=r"no space left.* make room|ends when its disk is full"):
+                while taken < 100:
+                    store.write([air(first=1000 * taken, pm2_5=[1.5] * 100)])
+                    taken += 1
+            for _ in range(2):
+                with pytest.raises(StoreError):
+                    store.write([air(first=1000 * taken, pm2_5=[1.5] * 100)])
+            (disk / "ballast").unlink()
+        with start(disk, port):
+            assert len(store.readings(series())) == 100 * taken
+            store.write([air(first=1000 * taken, pm2_5=[1.5] * 100)])
+            assert len(store.readings(series())) == 100 * (taken + 1)
+        store.close()
+
+
+def test_a_server_that_is_not_there():
+    store = Influx1Store(url=f"http://127.0.0.1:{free_port()}", database="island")
+    with pytest.raises(StoreError, match="does not answer: no connection: does it run, and is the address right"):
+        store.write(FRAMES)

@@ -1,4 +1,4 @@
-"""Copies a history from the embedded store to InfluxDB, when a collector changes over: measurement by day, verified.
+"""Copies a history from the embedded store to a server, when a collector changes over: measurement by day, verified.
 
 What was copied is remembered, so an interrupted copy goes on where it was. Copying a day again changes nothing, as a
 point is known by measurement, tags and time; so the collector may already write to the new store meanwhile.
@@ -122,6 +122,10 @@ class History:
                 part = []
         if part:
             yield part
+
+    def kinds(self, day: Day) -> dict[str, str]:
+        """DuckDB's type of each column of a measurement."""
+        return self._columns[day.measurement]
 
     def counts(self, day: Day) -> dict[str, int]:
         """How many values each field has on a day; what line protocol cannot carry does not count."""

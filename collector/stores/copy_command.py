@@ -1,4 +1,4 @@
-"""`collector store copy`: the history of the embedded store to the InfluxDB that the settings name now."""
+"""`collector store copy`: the history of the embedded store to the server that the settings name now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from collector.errors import Failure
 from collector.points import NAMING, PLATES
-from collector.settings import DuckDbSettings, Settings, load
+from collector.settings import DuckDbSettings, Settings, VictoriaSettings, load
 from collector.state import database
 from collector.stores import Store
 from collector.stores.copy import Counting, Day, Difference, History, copied, copy_day, differences, forget
@@ -22,15 +22,17 @@ from collector.stores.opening import FILE, open_store
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `store copy`; it sets `run`, which returns the exit status."""
     store = commands.add_parser("store", help="the time series themselves").add_subparsers(required=True)
-    copy = store.add_parser("copy", help="copy the embedded store's history to the InfluxDB of the settings")
-    copy.add_argument("settings", type=Path, help="the collector's settings, with `store:` changed to InfluxDB")
+    copy = store.add_parser("copy", help="copy the embedded store's history to the server of the settings")
+    copy.add_argument("settings", type=Path, help="the collector's settings, with `store:` changed to that server")
     copy.set_defaults(run=_copy)
 
 
 def _copy(options: argparse.Namespace) -> int:
     settings = load(options.settings)
     if isinstance(settings.store, DuckDbSettings):
-        raise Failure("store: names the embedded store itself\n  change it to influx1 or influx2 first, then copy")
+        raise Failure(
+            "store: names the embedded store itself\n  change it to influx1, influx2, victoriametrics first, then copy"
+        )
     history = History(Path(settings.state) / FILE)
     try:
         store = open_store(settings.store, Path(settings.state))
@@ -60,7 +62,7 @@ def _copied(history: History, store: Store, settings: Settings, engine: Engine) 
         counting = progress.add_task("days counted", total=len(days))
         wrong: list[Difference] = []
         for day in days:
-            wrong += differences(history, day, cast(Counting, store), _unwritten(settings, day))
+            wrong += differences(history, day, cast(Counting, store), _unwritten(settings, history, day))
             progress.advance(counting)
     for each in wrong:
         forget(engine, to, each.day)
@@ -72,7 +74,11 @@ def _copied(history: History, store: Store, settings: Settings, engine: Engine) 
     return 0
 
 
-def _unwritten(settings: Settings, day: Day) -> frozenset[str]:
+def _unwritten(settings: Settings, history: History, day: Day) -> frozenset[str]:
     """Fields that are left out on purpose: plates without a place of their own are written without their text."""
+    if isinstance(settings.store, VictoriaSettings):
+        # of two plates of one millisecond it keeps one
+        kinds = history.kinds(day).items()
+        return frozenset(name for name, kind in kinds if kind == "VARCHAR" or day.measurement == PLATES)
     place = getattr(settings.store, "plates_bucket", None) or getattr(settings.store, "plates_database", None)
     return NAMING if day.measurement == PLATES and place is None else frozenset()
