@@ -74,7 +74,7 @@ def main() -> int:
 def explain(failure: Failure, console: Console) -> None:
     """Say which numbers of which box are wrong, what was done just before, and where the logs are."""
     stage, done = failure
-    for what, wrong in done.result.findings(done.return_s).items():
+    for what, wrong in done.findings.items():
         console.print(f"[red]{what}: {len(wrong)}", highlight=False)
         for line in wrong[:NAMED]:
             console.print(f"  {line}", highlight=False)

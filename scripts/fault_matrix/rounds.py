@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -18,6 +19,8 @@ from scripts.fault_matrix.faults import Fault, Moment
 from scripts.fault_matrix.link import Link
 from scripts.fault_matrix.stage import Stage
 
+log = logging.getLogger(__name__)
+
 NORMAL_S = 60.0
 """Within so long after the last fault of a round everything that was made before is stored or explained."""
 WITHIN_S = 4.0
@@ -32,7 +35,8 @@ class Injected:
     target: str
     at_s: float
     hold_s: float
-    error: list[BaseException] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+    """What a fault itself has found wrong."""
 
     def __str__(self) -> str:
         return f"{self.at_s:.1f} s: {self.fault.name} ({self.target}) for {self.hold_s:.1f} s"
@@ -47,6 +51,12 @@ class Round:
     result: Comparison
     return_s: float
     """From the end of the last fault until everything was normal."""
+
+    @property
+    def findings(self) -> dict[str, list[str]]:
+        """What is wrong, by what it is; nothing if everything holds."""
+        trouble = [text for injected in self.injected for text in injected.trouble]
+        return {**self.result.findings(self.return_s), **({"a fault went wrong": trouble} if trouble else {})}
 
     def __str__(self) -> str:
         first = f"round {self.number}: compared after {self.return_s:.1f} s; {self.result.made} made until then"
@@ -73,8 +83,6 @@ def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Ro
         thread.start()
     for thread in threads:
         thread.join()
-    if errors := [error for done in injected for error in done.error]:
-        raise errors[0]
     return_s, result, dealt_with = _until_normal(stage)
     for box in stage.boxes:
         box.end_double(dealt_with[box.name])
@@ -88,8 +96,9 @@ def _do(done: Injected, target: object, moment: Moment, began: float) -> None:
             for lock in _locks(target, moment.stage):
                 held.enter_context(lock)
             done.fault.act(target, moment)
-    except BaseException as error:
-        done.error.append(error)
+    except Exception as error:
+        log.exception("%s", done.fault.name)
+        done.trouble.append(f"{done.fault.name}: {error!r}")
 
 
 def _locks(target: object, stage: Stage) -> list[threading.Lock]:

@@ -94,7 +94,7 @@ class Run:
         with (stage.folder / "rounds.log").open("a") as log:
             log.write(f"{done}\n")
         told(stage, done)
-        return None if done.result.good else Failure(stage, done)
+        return Failure(stage, done) if done.findings else None
 
     @contextmanager
     def _stage(self, kind: Kind) -> Iterator[Stage]:

@@ -14,13 +14,18 @@ REFUSED_S = 20.0
 
 @fault(boxes)
 def start_a_second_agent_in_the_same_folder(box: Box, moment: Moment) -> None:
-    """It must see that the folder is taken, and end."""
+    """Whoever is the later one must see that the folder is taken, and end."""
     if box.double is not None:
         return
+    ends = len(box.program.ended)
     double = box.start_double(box.disk.path / "state")
     double.wanted = False
     try:
-        wait_until(lambda: not double.alive, REFUSED_S, f"{double.name} finds its folder taken and ends")
+        wait_until(
+            lambda: not double.alive or len(box.program.ended) > ends,
+            REFUSED_S,
+            f"{double.name} or {box.name} finds the folder taken and ends",
+        )
     finally:
         double.kill()
         box.double = None
