@@ -25,6 +25,7 @@ from collector.commands import Commands
 from collector.database import UNAVAILABLE
 from collector.live import Live
 from collector.mqtt import keep_alive_s, make_client, subscriptions, this_collector
+from collector.mqtt_client import Client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
 from collector.waiting import Waiting
@@ -70,6 +71,8 @@ class Intake:
         self._now = now
         self._waiting = Waiting()
         self._arrived = asyncio.Event()
+        self._woken = False
+        """The event loop will look at what waits, or is about to: it need not be woken for each message."""
         self._store_down = False
         self._unreachable = False
         self.connected = False
@@ -87,6 +90,7 @@ class Intake:
             while True:
                 await self._arrived.wait()
                 self._arrived.clear()
+                self._woken = False
                 while self._waiting:
                     batch, began = self._waiting.take(), time.monotonic()
                     if await self._take(client, batch):
@@ -96,7 +100,7 @@ class Intake:
                         pause = min(2 * pause, RETRY_S[1])
                     self._waiting.worked(len(batch), time.monotonic() - began)
 
-    async def _take(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
+    async def _take(self, client: Client, batch: Sequence[Message]) -> bool:
         """Carry a batch through the sinks; False if the store is down, or the database does not answer."""
         try:
             return await self._carry(client, batch)
@@ -104,7 +108,7 @@ class Intake:
             self._stopped(f"database: {error}")
             return False
 
-    async def _carry(self, client: mqtt.Client, batch: Sequence[Message]) -> bool:
+    async def _carry(self, client: Client, batch: Sequence[Message]) -> bool:
         found = await self._do(self._sinks.sort, batch)
         for device, status in found.statuses:
             self._live.status(device, status)
@@ -119,7 +123,7 @@ class Intake:
         self._confirm(client, found.known)
         return not found.new or await self._store(client, found.new)
 
-    async def _store(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
+    async def _store(self, client: Client, arrivals: list[Arrival]) -> bool:
         try:
             latest = await self._do(self._sinks.store, arrivals)
         except RejectedError:
@@ -157,16 +161,15 @@ class Intake:
         self._store_down = True
         self._counters["store_failures_total"] += 1
 
-    def _confirm(self, client: mqtt.Client, arrivals: Sequence[Arrival]) -> None:
-        for arrival in arrivals:
-            client.publish(down(arrival.box.device, "stored"), _encode(receipt(arrival)), qos=0)
-            self._counters["receipts_total"] += 1
+    def _confirm(self, client: Client, arrivals: Sequence[Arrival]) -> None:
+        client.publish_all((down(arrival.box.device, "stored"), _encode(receipt(arrival))) for arrival in arrivals)
+        self._counters["receipts_total"] += len(arrivals)
 
     async def _do(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     @contextmanager
-    def _connection(self) -> Iterator[mqtt.Client]:
+    def _connection(self) -> Iterator[Client]:
         loop, client = asyncio.get_running_loop(), self._client
         client.reconnect_delay_set(1, 10)
         client.on_connect = lambda _c, _u, _f, reason, _p: self._on_connect(client, reason)
@@ -187,7 +190,7 @@ class Intake:
 
     # paho calls these from its own thread
 
-    def _on_connect(self, client: mqtt.Client, reason: Any) -> None:
+    def _on_connect(self, client: Client, reason: Any) -> None:
         if reason.is_failure:
             cure = "is its password the one of `collector enrol SETTINGS collector`?"
             self._say_unreachable(f"{self._broker.host}:{self._broker.port} refused the collector ({reason}); {cure}")
@@ -224,4 +227,6 @@ class Intake:
         if not self._waiting.put(Message(message.topic, payload, self._now())):
             self._counters["messages_dropped_busy_total"] += 1
             return
-        loop.call_soon_threadsafe(self._arrived.set)
+        if not self._woken:
+            self._woken = True
+            loop.call_soon_threadsafe(self._arrived.set)

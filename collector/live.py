@@ -146,7 +146,8 @@ class Live:
         newer = [r for r in latest if r.at >= self._newest(known, r.quantity)]
         if newer:
             known.readings |= {reading.quantity: reading for reading in newer}
-            self._publish("readings", box.device, _station(known))
+            if self._subscriptions:
+                self._publish("readings", box.device, _station(known))
 
     def plates(self, sightings: Iterable[Sighting]) -> None:
         """Plates came; what is shown already is left out, and so is an old backlog, lest it hide the present."""
@@ -203,6 +204,9 @@ class Live:
 
     def subscribe(self, topics: Iterable[Topic]) -> Subscription:
         """Be told of changes from now on; `unsubscribe` in the end."""
+        if not self._subscriptions:  # until now nobody was told of changes, so none were looked for
+            for known in self._devices.values():
+                known.shown = self._state(known)
         subscription = Subscription(frozenset(topics))
         self._subscriptions.add(subscription)
         return subscription
@@ -233,6 +237,8 @@ class Live:
         return 0 if shown is None or shown.at > self._now() + AHEAD_MS else shown.at
 
     def _refresh(self, known: _Device) -> None:
+        if not self._subscriptions:
+            return
         state = self._state(known)
         if known.shown is None or _looks(known.shown) != _looks(state):
             known.shown = state

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import socket
 
-from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from collector.mqtt_client import Client
 from collector.settings import BrokerSettings, SettingsError
 from edge_agent.contract.broker import TlsFileError, tls_context
 from edge_agent.contract.topics import ALL_UP, UP_KINDS, up
@@ -17,9 +17,9 @@ HEARD_BY_ALL = ("status", "answer")
 which nobody else knows. Brokers keep the last status of a box for whoever subscribes, but not for a group."""
 
 
-def make_client(broker: BrokerSettings, password: str | None, client_id: str) -> mqtt.Client:
+def make_client(broker: BrokerSettings, password: str | None, client_id: str) -> Client:
     """A client that is not yet connected. Raises SettingsError where a file of `broker.tls` cannot be used."""
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
+    client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=True)
     client.username_pw_set(broker.user, password)
     if broker.tls is not None:
         try:

@@ -177,7 +177,7 @@ class Quality:
     def _judge_lots(
         self, blocks: Sequence[tuple[str, Block]], lots: dict[tuple[int, Tests], list[int]], judged: dict[int, Judged]
     ) -> None:
-        """Judge together what has the same tests, the blocks of one box one after the other; nothing is left in `lots`."""
+        """Judge together what has the same tests, a box's blocks one after the other; nothing is left in `lots`."""
         for (_, tests), indices in sorted(lots.items(), key=lambda lot: lot[0][0]):
             lot = Lot.of([blocks[i][1] for i in indices], tests)
             devices = [blocks[i][0] for i in indices]
