@@ -177,7 +177,8 @@ def test_a_value_is_asked_for_whatever_its_tags_hold(double: tuple[Influx2Double
     store = Influx2Store(url=url, token="t", org="o", bucket="bucket")
     store.write([air(site='chợ đêm, "số 1" = ${x}', pm2_5=[1, None, 3], pm2_5_flag=[1, 9, 1])])
     store.write([air(first=i * 3000, pm2_5=[1.0] * 3000) for i in range(12)])
-    assert len(server.values) == 5 + 36_000
+    store.write([air("air-02", pm2_5=[1.0] * 25_000), plates("51A00001")])  # longer than a request
+    assert sum(series.startswith("air,") for _, series, _, _ in server.values) == 5 + 36_000 + 25_000
 
 
 def test_a_yes_without_the_points_is_no_yes(double: tuple[Influx2Double, str]):
