@@ -100,7 +100,13 @@ async def _run_locked(
     config: DeviceConfig, state: Path, sources: Sources, health: Health, password: str | None
 ) -> None:
     settings = config.outbox
-    open_outbox = partial(Outbox.open, state / "outbox.sqlite", int(settings.max_mb * 1_000_000))
+    open_outbox = partial(
+        Outbox.open,
+        state / "outbox.sqlite",
+        int(settings.max_mb * 1_000_000),
+        commit_s=settings.commit_s,
+        storage=settings.storage,
+    )
     outbox = await _on_disk(open_outbox, state, health)
     waiting = await outbox.waiting()
     log.info("%s: runs; %d events wait in %s", config.device, waiting.events, state)

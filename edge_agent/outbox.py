@@ -18,21 +18,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event
 from edge_agent.contract.runs import MAX_NUMBERS, pack_runs, ranges
 from edge_agent.outbox_epochs import drop_empty, last_number, read_epochs
-from edge_agent.outbox_file import Waiting, bytes_in_file, open_file, used_bytes, waiting
+from edge_agent.outbox_file import Waiting, bytes_in_file, in_memory, open_outbox, used_bytes, waiting
 from edge_agent.outbox_lost import LostRuns, note_lost, read_lost
 from edge_agent.outbox_rows import JOINED_KINDS, Row, add, delete, discard, join, of_kind, oldest
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Storage = Literal["disk", "memory"]
 
+URGENT = ("plates",)
+"""Kinds that no commit is held up for: alerts rest on them."""
 DROP_AT_ONCE = 500
 """Events dropped together when the cap is reached, so that a full outbox does not drop at every event."""
 PACK_EVENTS = 1000
@@ -60,8 +63,10 @@ class _Put(NamedTuple):
 class Outbox:
     """One box's outbox; its methods may be awaited from many tasks, the file is touched by one thread."""
 
-    def __init__(self, connection: sqlite3.Connection, max_bytes: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, max_bytes: int, commit_s: float = 0.0) -> None:
         self._db = connection
+        self._commit_s = commit_s
+        self._commit_later: asyncio.TimerHandle | None = None
         self.max_bytes = max_bytes
         self.bytes_put = 0
         """What was put since the start, as large as it stands in the file, before old events are joined."""
@@ -74,7 +79,7 @@ class Outbox:
         """Whether old events are joined; no more after an error that nobody foresaw, since nothing depends on it."""
         self.set_aside = "; ".join(text for (text,) in connection.execute("SELECT text FROM damage"))
         """Why the file before this one was given up, if it was."""
-        self.volatile = False
+        self.volatile = in_memory(connection)
         """Whether it stands in memory only."""
         self.epochs = read_epochs(connection)
         """The outbox ids of what is here. All other numbers of this class count through all of them."""
@@ -92,28 +97,41 @@ class Outbox:
         return self.epochs.current.id
 
     @classmethod
-    def open(cls, path: Path, max_bytes: int) -> Self:
+    def open(cls, path: Path, max_bytes: int, *, commit_s: float = 0.0, storage: Storage = "disk") -> Self:
         """Open the outbox at `path`, or make one; a damaged file is set aside first.
 
+        Events that are not urgent wait at most `commit_s` seconds for others to share their commit. With `memory` it
+        stands in memory, unless events wait in the file: then it stays on disk until a start finds none.
         Raises OSError or sqlite3.OperationalError where the disk is full or may not be written.
         """
-        return cls(open_file(path, max_bytes), max_bytes)
+        return cls(open_outbox(path, max_bytes, storage), max_bytes, commit_s)
 
     async def close(self) -> None:
         """Finish what was put and close the file."""
+        self._commit_now()
         await self._call(self._db.close)
         self._thread.shutdown()
 
     async def put(self, event: Event) -> int:
         """Keep an event; returns its number once it is on disk. Events put meanwhile share the commit."""
-        put = _Put(KIND_OF[type(event)], event.at, _encode(event), asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        put = _Put(KIND_OF[type(event)], event.at, _encode(event), loop.create_future())
         self.bytes_put += bytes_in_file(len(put.body))
         self._pending.append(put)
-        if not self._commit_due:
+        if put.kind in URGENT or not self._commit_s:
+            self._commit_now()
+        elif self._commit_later is None:
+            self._commit_later = loop.call_later(self._commit_s, self._commit_now)
+        return await put.number
+
+    def _commit_now(self) -> None:
+        if self._commit_later is not None:
+            self._commit_later.cancel()
+            self._commit_later = None
+        if self._pending and not self._commit_due:
             self._commit_due = True
             # not awaited: a task that is cancelled here must not take the commit from the others
             self._thread.submit(self._commit_pending)
-        return await put.number
 
     async def read(self, kind: str, after: int, before: int, max_bytes: int) -> list[tuple[int, Event]]:
         """The next events of a kind with `after < number < before`, oldest first: one pack's, so all of one epoch."""

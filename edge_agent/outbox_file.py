@@ -16,8 +16,12 @@ from edge_agent.outbox_schema import TYPES, bring_up_to_date
 
 log = logging.getLogger(__name__)
 
-PAGE_BYTES = 4096
+PAGE_BYTES = 1024
+"""Of a new file: a commit writes some pages, so small ones spare the flash."""
 """SQLite's page, unless a file was made with another."""
+
+
+MEMORY = ":memory:"
 
 
 class Waiting(NamedTuple):
@@ -27,6 +31,28 @@ class Waiting(NamedTuple):
     bytes: int
     oldest: int | None
     """Time of the oldest event, ms."""
+
+
+def open_outbox(path: Path, max_bytes: int, storage: str) -> sqlite3.Connection:
+    """Open the outbox in memory if it shall be there and nothing waits in the file at `path`, else that file.
+
+    Raises as `open_file` does.
+    """
+    if storage == "memory":
+        if not path.exists():
+            return _connect(MEMORY, max_bytes)
+        db = open_file(path, max_bytes)
+        if total(db).events or db.execute("SELECT 1 FROM lost").fetchone():
+            log.warning("outbox: %s still holds events; in memory it stands from the first start without", path)
+            return db
+        db.close()
+        return _connect(MEMORY, max_bytes)
+    return open_file(path, max_bytes)
+
+
+def in_memory(db: sqlite3.Connection) -> bool:
+    """Whether an outbox stands in memory only."""
+    return not db.execute("PRAGMA database_list").fetchone()[2]
 
 
 def open_file(path: Path, max_bytes: int) -> sqlite3.Connection:
@@ -70,10 +96,11 @@ def bytes_in_file(body: int) -> int:
     return body if body < PAGE_BYTES // 4 else -(-body // PAGE_BYTES) * PAGE_BYTES
 
 
-def _connect(path: Path, max_bytes: int) -> sqlite3.Connection:
+def _connect(path: Path | str, max_bytes: int) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False)
     db.text_factory = _text
     try:
+        db.execute(f"PRAGMA page_size={PAGE_BYTES}")
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute(f"PRAGMA journal_size_limit={1 << 20}")

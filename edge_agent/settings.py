@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -39,12 +39,28 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             return self.host == "localhost"
 
 
+MAX_MB_IN_MEMORY = 32
+"""A box has little memory; a few megabytes hold weeks."""
+
+
 class OutboxSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Events on disk until the collector has stored them."""
+    """Events on the box until the collector has stored them."""
 
     max_mb: Annotated[
         float, Meta(ge=0.1, le=100_000, description="Most megabytes; above, the oldest of the least important go")
     ] = 64
+    commit_s: Annotated[
+        float,
+        Meta(ge=0, le=60, description="Longest wait of an event that is no plate for others to be written with"),
+    ] = 1
+    storage: Annotated[
+        Literal["disk", "memory"],
+        Meta(description="memory spares a flash that must not be written; a restart takes what was not sent"),
+    ] = "disk"
+
+    def __post_init__(self) -> None:
+        if self.storage == "memory" and self.max_mb > MAX_MB_IN_MEMORY:
+            raise ValueError(f"storage is memory: max_mb must be at most {MAX_MB_IN_MEMORY} ({self.max_mb:g})")
 
 
 class UplinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

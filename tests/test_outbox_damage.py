@@ -68,7 +68,7 @@ def flipped(chance: random.Random, content: bytearray) -> None:
 
 
 def zeroed(chance: random.Random, content: bytearray) -> None:
-    size = chance.choice((512, 4096))
+    size = chance.choice((512, 1024, 4096))
     begin = chance.randrange(len(content) // size) * size
     content[begin : begin + size] = bytes(size)
 
@@ -80,9 +80,9 @@ def scrambled(chance: random.Random, content: bytearray) -> None:
 
 def repeated(chance: random.Random, content: bytearray) -> None:
     """A page that stands where another should, as after a write to the wrong place."""
-    pages = len(content) // 4096
-    a, b = chance.randrange(pages) * 4096, chance.randrange(pages) * 4096
-    content[a : a + 4096] = content[b : b + 4096]
+    pages = len(content) // 1024
+    a, b = chance.randrange(pages) * 1024, chance.randrange(pages) * 1024
+    content[a : a + 1024] = content[b : b + 1024]
 
 
 async def everything(outbox: Outbox) -> Made:

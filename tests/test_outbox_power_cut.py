@@ -66,7 +66,7 @@ async def main():
         if start == 1:  # the next start meets a damaged file: its replacement may be cut as well
             with open(Path(sys.argv[1]) / "o.sqlite", "r+b", buffering=0) as file:
                 say("damaged")
-                os.pwrite(file.fileno(), bytes(512), 4096 * 3)
+                os.pwrite(file.fileno(), bytes(512), 1024 * 20)
                 os.fsync(file.fileno())
 
 asyncio.run(main())

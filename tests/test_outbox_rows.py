@@ -123,7 +123,7 @@ async def test_a_long_outage_drops_the_oldest_and_explains_every_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox_rows, "JOIN_EVENTS", 100)
-    path, cap = tmp_path / "o.sqlite", 150_000
+    path, cap = tmp_path / "o.sqlite", 80_000
     outbox = Outbox.open(path, cap)
     dropped: dict[str, list[int]] = {"health": [], "readings": []}
     for first in range(1, 40_001, 100):
