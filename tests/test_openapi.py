@@ -30,6 +30,7 @@ from collector.web.guard import STATIC
 from collector.web.openapi import describe
 from collector.web.rates import Rate
 from collector.web.routes import ROUTES
+from edge_agent.contract.events import Lost
 
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "10"))
 ENDLESS = {"/live", "/api/v1/alerts/stream"}
@@ -81,6 +82,7 @@ async def test_hostile_requests_get_what_the_description_says(
     for number, text in enumerate(("68A12345", "51K99999"), 1):
         city.arrive(number, plate(text, jpeg=jpeg(text)))
     city.watch("68A*")
+    city.ledger.enter([("air-01", 7, (1, 5, 2, 1), None), ("air-01", 7, (6,), Lost(kind="wifi", reason="full"))])
     city.measure("air-01", "pm2_5", [20.0, float("nan"), 900.0], [1, 9, 4])
     with caplog.at_level(logging.ERROR):
         await asyncio.to_thread(hunt, city, role)

@@ -11,6 +11,7 @@ import msgspec
 
 from collector.alerts.desk import Doubt
 from collector.alerts.match import Difference, Kind
+from collector.ledger import LostRange
 from collector.live import State
 from edge_agent.contract.device import Medium, Position
 from edge_agent.contract.legal import Averaging, Certainty
@@ -61,6 +62,9 @@ class Device(_Answer, frozen=True, kw_only=True):
     late_s: int
     version: str
     calibrating: list[UnderCalibration]
+    days_left: float | None
+    runs_short: bool
+    lost: dict[str, int]
 
 
 class Notice(_Answer, frozen=True, kw_only=True):
@@ -71,6 +75,29 @@ class Notice(_Answer, frozen=True, kw_only=True):
     boxes: list[str]
     of: int
     since: Time | None
+
+
+class LostBy(_Answer, frozen=True, kw_only=True):
+    """How many events of a kind were lost for a reason."""
+
+    kind: str
+    reason: str
+    events: int
+
+
+class Account(_Answer, frozen=True, kw_only=True):
+    """One outbox in the ledger; `highest == stored + lost + missing` holds always."""
+
+    device: str
+    outbox: int
+    highest: int
+    stored: int
+    lost: int
+    missing: int
+    missing_ranges: list[tuple[int, int]]
+    lost_ranges: list[LostRange]
+    lost_by: list[LostBy]
+    days_left: float | None
 
 
 class Reading(_Answer, frozen=True, kw_only=True, omit_defaults=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collector.ledger import Account
 from collector.web import answers, calibration, measurements, officers, openapi, page, police, query, regulator, reports
 from collector.web.guard import Route
 
@@ -120,7 +119,7 @@ ROUTES = (
         path=f"{_API}/ledger",
         handler=measurements.ledger,
         right="ledger",
-        answer=list[Account],
+        answer=list[answers.Account],
     ),
     Route(
         method="GET",
