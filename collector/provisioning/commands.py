@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.errors import Failure
 from collector.provisioning import influx1
 from collector.provisioning.steps import Step, carry_out
-from collector.settings import DuckDbSettings, Influx1Settings, load, secret
+from collector.settings import DuckDbSettings, Influx1Settings, VictoriaSettings, load, secret
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 
 
@@ -37,10 +37,9 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _provision(options: argparse.Namespace) -> int:
     settings = load(options.settings)
     store = settings.store
-    if isinstance(store, DuckDbSettings):
-        raise Failure(
-            "store: is the embedded one, which needs nothing\n  set store: {kind: influx1, ...} or influx2 first"
-        )
+    if isinstance(store, DuckDbSettings | VictoriaSettings):
+        which = "the embedded one" if isinstance(store, DuckDbSettings) else "a VictoriaMetrics"
+        raise Failure(f"store: is {which}, which needs nothing\n  set store: {{kind: influx1, ...}} or influx2 first")
     officer_file: Path = options.officer_file or Path(settings.state) / "influx-officer"
     if not options.show:
         officer_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
