@@ -39,6 +39,7 @@ from collector.reports.day import Reports
 from collector.retention import Retention
 from collector.settings import BrokerSettings, EmbeddedBroker, Settings, SettingsError, WebSettings
 from collector.shared_live import Exchange, SharedLive
+from collector.shared_quality import SharedQuality
 from collector.standards.exceedances import Exceedances
 from collector.standards.table import Standards
 from collector.standards.watch import Watch
@@ -98,10 +99,13 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     paces = Paces(engine)
     standards = Standards(limits(settings), boxes.values())
     exceedances = Exceedances(engine, lambda station: standards.of(station, local_day(now_ms())))
+    pace = paces.every_ms if shared(engine) else None
+    quality = Quality(settings.quality, boxes, began=now_ms(), pace=pace)
     sinks = Sinks(
         fleet=boxes,
         ledger=ledger,
-        quality=Quality(settings.quality, boxes, began=now_ms()),
+        quality=quality,
+        memory=SharedQuality(engine, quality, settings.quality) if shared(engine) else None,
         store=store,
         touched=touched,
         paces=paces,

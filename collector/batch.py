@@ -24,6 +24,7 @@ from collector.ledger import Ledger
 from collector.live import LatestReading
 from collector.quality import Judged, Quality
 from collector.quarantine import Quarantine, Refused
+from collector.shared_quality import SharedQuality
 from collector.stores import RejectedError, Store
 from edge_agent.contract.device import Box
 from edge_agent.contract.events import BoxStatus, Lost, Stored
@@ -93,7 +94,9 @@ class Sinks:
         desk: PlateDesk,
         quarantine: Quarantine,
         counters: Counter[str],
+        memory: SharedQuality | None = None,
     ) -> None:
+        """`memory`: keeps that of `quality` in step with other collectors."""
         self._fleet = fleet
         self._ledger = ledger
         self._quality = quality
@@ -103,6 +106,7 @@ class Sinks:
         self._desk = desk
         self._quarantine = quarantine
         self._counters = counters
+        self._memory = memory
 
     def sort(self, messages: Sequence[Message]) -> Sorted:
         """Decode; what cannot be decoded is quarantined and the rest goes on."""
@@ -222,8 +226,11 @@ class Sinks:
         an error of SQLAlchemy if the database does not take what follows; then all of it may come again.
         """
         try:
+            if self._memory is not None:
+                self._memory.recall({a.box.device for a in arrivals if a.pack.blocks})
             latest = self._write(arrivals)
-            self._ledger.enter([(a.box.device, a.pack.outbox, a.pack.runs, a.pack.lost) for a in arrivals])
+            entries = [(a.box.device, a.pack.outbox, a.pack.runs, a.pack.lost) for a in arrivals]
+            self._ledger.enter(entries, self._memory.put if self._memory is not None else lambda _: None)
         except Exception as error:
             self._quality.undo()
             if not isinstance(error, RejectedError) or len(arrivals) > 1:
@@ -231,6 +238,8 @@ class Sinks:
             self._give_up(arrivals[0], str(error))
             return []
         self._quality.keep()
+        if self._memory is not None:
+            self._memory.kept()
         self._counters["readings_total"] += sum(
             len(block.at) * len(block.quantities) for arrival in arrivals for block in arrival.pack.blocks
         )

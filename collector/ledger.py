@@ -9,7 +9,7 @@ goes out.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select
@@ -139,10 +139,14 @@ class Ledger:
                     result[i] = False
         return result
 
-    def enter(self, entries: Sequence[tuple[str, int, Sequence[int], Lost | None]]) -> None:
+    def enter(
+        self,
+        entries: Sequence[tuple[str, int, Sequence[int], Lost | None]],
+        also: Callable[[Connection], None] = lambda _: None,
+    ) -> None:
         """Write that runs (device, outbox, runs, why lost) are dealt with; returns after the commit.
 
-        An error of the database leaves everything as it was.
+        `also` writes more in the same transaction. An error of the database leaves everything as it was.
         """
         coming: dict[Key, Spans] = {}
         for device, outbox, runs, _ in entries:
@@ -162,6 +166,7 @@ class Ledger:
             self._write(db, before, after)
             if found:
                 db.execute(insert(LOST), [_row(key, lost) for key, lost in found])
+            also(db)
 
     def _locked(self, db: Connection, coming: dict[Key, Spans]) -> dict[Key, dict[int, int]]:
         """Lock outboxes until the transaction ends, and read their runs (first: last) that meet what comes."""

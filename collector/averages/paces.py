@@ -97,6 +97,11 @@ class Paces:
         """What the box of a station said that it measures, now or before."""
         return frozenset(quantity for of, quantity in self._known if of == station)
 
+    def every_ms(self, station: str, number: int) -> int | None:
+        """From one sample of a quantity, by its number, to the next, as the box said last; None before it did."""
+        known = self._known.get((station, BY_NUMBER[number].name))
+        return known[-1][1] * 1000 if known else None
+
     def due(self, station: str, quantity: str) -> Due:
         """How many samples of a quantity are due in given spans; boxes poll at whole multiples of the pace in UTC."""
         known = self._known.get((station, MADE_OF.get(quantity, quantity)))

@@ -27,7 +27,9 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """The first sample after it."""
 
 
-class _Series(msgspec.Struct, frozen=True, kw_only=True):
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of when samples of one quantity came."""
+
     gap_ms: int
     """0: gaps are not told."""
     stretches: tuple[tuple[int, int], ...] = ()
@@ -35,7 +37,7 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
     known: int
     """Of what was before (ms UTC) not everything is known: it came before a restart, or is forgotten."""
 
-    def grown(self, at: Times, longest: int) -> tuple[_Series, list[tuple[int, int]]]:
+    def grown(self, at: Times, longest: int) -> tuple[Series, list[tuple[int, int]]]:
         """With these samples, and the holes, as (since, until), that were none before; longest: of the steps."""
         first, last = int(at[0]), int(at[-1])
         if self.stretches and longest <= self.gap_ms:
@@ -49,8 +51,8 @@ class _Series(msgspec.Struct, frozen=True, kw_only=True):
         found = [hole for hole in _holes(stretches) if hole[0] >= known and hole not in _holes(self.stretches)]
         return self._with(tuple(stretches[-STRETCHES:]), known), found
 
-    def _with(self, stretches: tuple[tuple[int, int], ...], known: int) -> _Series:
-        return _Series(gap_ms=self.gap_ms, stretches=stretches, known=known)
+    def _with(self, stretches: tuple[tuple[int, int], ...], known: int) -> Series:
+        return Series(gap_ms=self.gap_ms, stretches=stretches, known=known)
 
 
 def _merged(stretches: list[tuple[int, int]], gap_ms: int) -> list[tuple[int, int]]:
@@ -74,13 +76,13 @@ class Gaps:
         """began: ms UTC; of gaps that begin before it nothing is told, for what filled them may be stored already."""
         self._settings = settings
         self._began = began
-        self.series: Memory[tuple[str, int], _Series] = Memory()
+        self.series: Memory[tuple[str, int], Series] = Memory()
 
     def add(self, device: str, quantities: Sequence[int], at: Times) -> tuple[Gap, ...]:
         """Take samples in order of time; gives the gaps that they leave: between them, and to what came before."""
         found: list[Gap] = []
         longest = int(np.diff(at).max()) if len(at) > 1 else 0
-        same: _Series | None = None
+        same: Series | None = None
         for quantity in quantities:
             series = self.series.get((device, quantity)) or self._meet(device, quantity)
             if series.gap_ms:
@@ -92,6 +94,6 @@ class Gaps:
             self.series.set((device, quantity), series)
         return tuple(found)
 
-    def _meet(self, device: str, quantity: int) -> _Series:
+    def _meet(self, device: str, quantity: int) -> Series:
         gap_s = self._settings.limits(device, BY_NUMBER[quantity].name).gap_s
-        return _Series(gap_ms=round(gap_s * 1000) if gap_s else 0, known=self._began)
+        return Series(gap_ms=round(gap_s * 1000) if gap_s else 0, known=self._began)

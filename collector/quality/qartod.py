@@ -75,9 +75,11 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """Milliseconds between neighbours at most."""
     seasonal: bool
     """Whether any quantity has a climatology."""
+    careful: bool
+    """Whether series often begin anew: the pace is not taken from a value that nothing could show to be a spike."""
 
     @classmethod
-    def of(cls, settings: QualitySettings, station: str, numbers: tuple[int, ...]) -> Self:
+    def of(cls, settings: QualitySettings, station: str, numbers: tuple[int, ...], *, careful: bool = False) -> Self:
         """The tests for these quantities of the registry at a station."""
         quantities = [BY_NUMBER[number] for number in numbers]
         limits = [settings.limits(station, quantity.name) for quantity in quantities]
@@ -103,12 +105,13 @@ class Tests(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
             flat_fail_ms=column("flat_fail_s", 1000),
             max_gap=round(settings.max_gap_s * 1000),
             seasonal=any(limit.climatology for limit in limits),
+            careful=careful,
         )
 
     def rows(self, rows: list[int]) -> Tests:
         """The tests for some of the quantities."""
-        columns = {name: getattr(self, name)[rows] for name in self.__struct_fields__[:-2]}
-        return Tests(**columns, max_gap=self.max_gap, seasonal=self.seasonal)
+        columns = {name: getattr(self, name)[rows] for name in self.__struct_fields__[:-3]}
+        return Tests(**columns, max_gap=self.max_gap, seasonal=self.seasonal, careful=self.careful)
 
 
 def _column(values: list[float]) -> Floats:
@@ -163,6 +166,8 @@ def rates(t: Times, v: Floats, near: Bools, spiked: Bools, tests: Tests) -> Flag
     dt = np.diff(t)
     flags = np.ones((len(v), len(t) - 2), np.uint8)
     fast = (np.abs(np.diff(v[:, 1:], axis=1)) > tests.rate_per_ms * dt[1:]) & near[1:]
+    if tests.careful:
+        fast &= near[:-1]
     if spiked.any():
         long = t[2:] - t[:-2]
         past_spike = (

@@ -34,7 +34,7 @@ only what the neighbours said depends on who came first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -47,7 +47,9 @@ from collector.quality.lot import Lot
 from collector.quality.memory import Memory
 from collector.quality.neighbourhood import Neighbourhood, View, alone
 from collector.quality.qartod import Flags, Floats, Samples, Tests
+from collector.quality.segment import Segment
 from collector.quality.settings import QualitySettings
+from collector.quality.sharing import Remembered
 from collector.quality.tails import LAST, extend, no_tail
 from edge_agent.contract.device import Box
 from edge_agent.contract.packs import Block
@@ -65,17 +67,6 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Computed points that this block makes or changes."""
     gaps: tuple[Gap, ...] = ()
     """Seen now; what comes later may fill them."""
-
-
-class _Segment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """How a stretch of samples ends."""
-
-    end: int
-    """Time of the last sample, sound or not."""
-    step: int
-    """Time between the last two samples; 0 if there was only one."""
-    tail: Floats
-    windows: tuple[Window, ...]
 
 
 class _Plan(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -102,15 +93,23 @@ class Quality:
     """
 
     def __init__(
-        self, settings: QualitySettings | None = None, fleet: Mapping[str, Box] | None = None, *, began: int = 0
+        self,
+        settings: QualitySettings | None = None,
+        fleet: Mapping[str, Box] | None = None,
+        *,
+        began: int = 0,
+        pace: Callable[[str, int], int | None] | None = None,
     ) -> None:
         """fleet: the boxes, whose positions and media say who is whose neighbour; began: when (ms UTC) this collector
-        did, since gaps from before are not known."""
+        did, since gaps from before are not known; pace: given where other collectors judge samples of the same boxes,
+        the ms from one sample of a station's quantity to the next, if known. What is further apart is not compared
+        then, as the samples between are on their way."""
+        self._pace = pace
         self._settings = settings or QualitySettings()
         self._plans: dict[_Key, _Plan] = {}
         self._tests: WeakValueDictionary[_Key, Tests] = WeakValueDictionary()
         """By station, "" for all of which nothing else is said, and quantities."""
-        self._segments: Memory[_Key, tuple[_Segment, ...]] = Memory()
+        self._segments: Memory[_Key, tuple[Segment, ...]] = Memory()
         """The one that grew last stands last."""
         self._sets: dict[str, list[tuple[int, ...]]] = {}
         """Of each box, in the order in which they came."""
@@ -159,6 +158,36 @@ class Quality:
         for memory in (self._segments, self._gaps.series, self._companions.recent):
             memory.undo()
 
+    def remembered(self, device: str) -> Remembered:
+        """What the next block of a box rests on, but for what its neighbours said."""
+        sets = self._sets.get(device, [])
+        numbers = sorted({number for quantities in sets for number in quantities})
+        return Remembered(
+            segments=[(one, known) for one in sets if (known := self._segments.get((device, one)))],
+            series=[(n, series) for n in numbers if (series := self._gaps.series.get((device, n)))],
+            recent=[(n, recent) for n in numbers if (recent := self._companions.recent.get((device, n)))],
+        )
+
+    def recall(self, device: str, remembered: Remembered) -> None:
+        """Remember of a box what another collector with the same settings did; no `undo` takes it back."""
+        self.begin_anew(device)
+        for quantities, segments in remembered.segments:
+            if (device, quantities) not in self._plans:
+                self._meet((device, quantities))
+            self._segments.set((device, quantities), segments)
+        for number, series in remembered.series:
+            self._gaps.series.set((device, number), series)
+        for number, recent in remembered.recent:
+            self._companions.recent.set((device, number), recent)
+        self.keep()
+
+    def begin_anew(self, device: str) -> None:
+        """Forget the samples of a box: what comes next is not compared with them, as after a restart."""
+        for quantities in self._sets.get(device, ()):
+            self._segments.forget((device, quantities))
+            for number in quantities:
+                self._companions.recent.forget((device, number))
+
     def _meet(self, key: _Key) -> None:
         """Plan the tests for a set of quantities that is new; the box's oldest makes room if there are too many."""
         device, quantities = key
@@ -171,7 +200,7 @@ class Quality:
         shared = (device if device in self._settings.stations else "", quantities)
         tests = self._tests.get(shared)
         if tests is None:
-            tests = self._tests[shared] = Tests.of(self._settings, *key)
+            tests = self._tests[shared] = Tests.of(self._settings, *key, careful=self._pace is not None)
         self._plans[key] = _Plan(tests=tests, windowed=Test.of(self._settings, *key), views=self._around.views(*key))
 
     def _judge_lots(
@@ -224,15 +253,19 @@ class Quality:
             for key, last, place in zip(keys, lasts, places, strict=True)
         ]
         fresh = no_tail(len(tests.divisor))
-        tails = np.stack([last.tail if last else fresh for last in lasts], axis=2)
+        jumps = [last is not None and last.jumps_to(first) for last, first in zip(lasts, firsts, strict=True)]
+        near = [
+            last if last and self._follows(key, last, first) else None
+            for key, last, first in zip(keys, lasts, firsts, strict=True)
+        ]
+        tails = np.stack([last.tail if last else fresh for last in near], axis=2)
         after, flags, revised = extend(tails, lot.samples, stops, tests)
         for i, (key, last, place) in enumerate(zip(keys, lasts, places, strict=True)):
             alone = place.stop - place.start == 1
             step = ends[i] - befores[i] if not alone else ends[i] - last.end if last else 0
-            segment = _Segment(end=ends[i], step=step, tail=after[:, :, i].copy(), windows=windows[i])
+            segment = Segment(end=ends[i], step=step, tail=after[:, :, i].copy(), windows=windows[i])
             # A jump may be a hole that the backlog fills later: then the end before it stays open too.
-            jumped = last is not None and 0 < 1.5 * last.step < firsts[i] - last.end
-            others = [s for s in self._segments.get(key) or () if s is not last or jumped]
+            others = [s for s in self._segments.get(key) or () if s is not last or jumps[i]]
             self._segments.set(key, (*others[1 - self._settings.open_segments :], segment))
         found: dict[int, list[Revision]] = {}
         for box, row in np.argwhere(revised.T).tolist():
@@ -240,7 +273,14 @@ class Quality:
             found.setdefault(box, []).append(revision)
         return flags, found
 
-    def _before(self, key: _Key, first: int, tests: Tests) -> _Segment | None:
+    def _follows(self, key: _Key, last: Segment, first: int) -> bool:
+        """Whether nothing can be on its way between a segment and what comes behind it."""
+        if self._pace is None:
+            return True
+        paces = [pace for number in key[1] if (pace := self._pace(key[0], number))]
+        return bool(paces) and first - last.end < 1.5 * min(paces)
+
+    def _before(self, key: _Key, first: int, tests: Tests) -> Segment | None:
         """The segment that a block continues which begins at `first`."""
         before = [s for s in self._segments.get(key) or () if s.end < first <= s.end + tests.max_gap]
         return max(before, key=lambda s: s.end) if before else None
