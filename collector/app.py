@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import ssl
@@ -53,6 +54,10 @@ from edge_agent.contract.pulse import Pulse, Stuck, WatchedThread
 
 log = logging.getLogger(__name__)
 
+GARBAGE = (50_000, 20, 10)
+"""How many objects more make Python look for cycles among them, instead of 700: a batch of packs makes and drops many
+that are none, and what is remembered of thousands of boxes would be looked through each time."""
+
 WORK_S = 600.0
 """A batch, a round of means or limits takes no longer, with all the time that a store may take to answer."""
 
@@ -62,6 +67,7 @@ async def run(settings: Settings) -> None:
 
     Raises SettingsError, and Failure or StoreError where it cannot start; any other error is a bug.
     """
+    gc.set_threshold(*GARBAGE)
     main = asyncio.current_task()
     assert main is not None
     loop = asyncio.get_running_loop()

@@ -150,7 +150,7 @@ class Intake:
         self._confirm(client, arrivals)
         return True
 
-    async def _halves(self, client: mqtt.Client, arrivals: list[Arrival]) -> bool:
+    async def _halves(self, client: Client, arrivals: list[Arrival]) -> bool:
         """One pack spoils the batch: it is found in a few tries, and none is made while the store is down."""
         middle = len(arrivals) // 2
         return await self._store(client, arrivals[:middle]) and await self._store(client, arrivals[middle:])

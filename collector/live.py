@@ -143,7 +143,8 @@ class Live:
         known = self._devices.get(box.device)
         if known is None:
             return
-        newer = [r for r in latest if r.at >= self._newest(known, r.quantity)]
+        ahead = self._now() + AHEAD_MS
+        newer = [r for r in latest if r.at >= _newest(known, r.quantity, ahead)]
         if newer:
             known.readings |= {reading.quantity: reading for reading in newer}
             if self._subscriptions:
@@ -231,11 +232,6 @@ class Live:
             subscription.end()
         self._subscriptions.clear()
 
-    def _newest(self, known: _Device, quantity: str) -> int:
-        """Time of the value that is shown; 0 where there is none, or one of a clock that ran ahead."""
-        shown = known.readings.get(quantity)
-        return 0 if shown is None or shown.at > self._now() + AHEAD_MS else shown.at
-
     def _refresh(self, known: _Device) -> None:
         if not self._subscriptions:
             return
@@ -296,3 +292,9 @@ def _looks(state: DeviceState) -> tuple[object, ...]:
 def _station(known: _Device) -> StationState:
     rows = sorted(known.readings.values(), key=lambda reading: BY_NAME[reading.quantity].number)
     return StationState(box=known.box, readings=tuple(rows))
+
+
+def _newest(known: _Device, quantity: str, ahead: int) -> int:
+    """Time of the value that is shown; 0 where there is none, or one of a clock that ran ahead, beyond `ahead`."""
+    shown = known.readings.get(quantity)
+    return 0 if shown is None or shown.at > ahead else shown.at

@@ -59,6 +59,10 @@ REMEMBERED = 10_000
 """Stretches of one consumer and station that are remembered as noted; beyond it some are noted twice."""
 
 
+_Period = tuple[str, str, int, int]
+"""Consumer, station, start and stop."""
+
+
 class Touch(NamedTuple):
     """A stretch of one station that has new or revised samples."""
 
@@ -107,39 +111,42 @@ class Touched:
 
         Returns after the commit; mostly there is nothing to write, as the hour that runs is noted already.
         """
-        by_station: dict[str, list[NDArray[np.int64]]] = {}
-        for station, at in times:
-            by_station.setdefault(station, []).append(at)
-        periods = []
-        for station, parts in by_station.items():
-            at = np.concatenate(parts)
-            for consumer, step in self._steps.items():
-                starts = np.unique(at // step * step)
-                periods.append((consumer, station, starts, starts + step))
-        self.note_periods(periods)
+        names: dict[str, int] = {}
+        parts = [(names.setdefault(station, len(names)), at) for station, at in times]
+        if not parts:
+            return
+        stations, count = list(names), len(names)
+        at = np.concatenate([at for _, at in parts])
+        of = np.repeat([station for station, _ in parts], [len(at) for _, at in parts])
+        periods: list[_Period] = []
+        for consumer, step in self._steps.items():
+            found = np.unique(at // step * count + of)
+            pairs = zip((found % count).tolist(), (found // count * step).tolist(), strict=True)
+            periods += ((consumer, stations[station], start, start + step) for station, start in pairs)
+        self._note(periods)
 
     def note_periods(self, periods: Iterable[tuple[str, str, NDArray[np.int64], NDArray[np.int64]]]) -> None:
         """Remember stretches of any length: consumer, station, where they start and where they stop (ms).
 
         Of one consumer and station, stretches that start together stop together. Returns after the commit.
         """
+        self._note(
+            (consumer, station, start, stop)
+            for consumer, station, starts, stops in periods
+            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+        )
+
+    def _note(self, periods: Iterable[_Period]) -> None:
         with self._lock:
             self._look()
+            new = {period for period in periods if period[2] not in self._noted.get(period[:2], ())}
             seen = randbits(62)
-            new: dict[tuple[str, str], dict[int, int]] = {}
-            for consumer, station, starts, stops in periods:
+            self._write((consumer, start, station, stop, seen) for consumer, station, start, stop in new)
+            for consumer, station, start, stop in new:
                 noted = self._noted.setdefault((consumer, station), {})
-                pairs = zip(starts.tolist(), stops.tolist(), strict=True)
-                new.setdefault((consumer, station), {}).update(pair for pair in pairs if pair[0] not in noted)
-            self._write(
-                (consumer, start, station, stop, seen)
-                for (consumer, station), stretches in new.items()
-                for start, stop in stretches.items()
-            )
-            for key, stretches in new.items():
-                if len(self._noted[key]) + len(stretches) > REMEMBERED:
-                    self._noted[key].clear()
-                self._noted[key].update(stretches)
+                if len(noted) == REMEMBERED:
+                    noted.clear()
+                noted[start] = stop
 
     def _look(self) -> None:
         """Forget as noted what may have been taken since the last look."""
