@@ -213,7 +213,7 @@ async def test_a_crash_between_store_and_ledger_leaves_the_touch_and_the_pack_co
     with mosquitto(tmp_path) as broker:
         centre = Centre(tmp_path, broker.port)
 
-        def crash(_entries: object) -> None:
+        def crash(*_entries: object) -> None:
             (touch,) = centre.touched.take("hours", before=2 * AT, limit=9)
             raise KeyboardInterrupt(touch.station)
 
