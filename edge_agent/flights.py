@@ -30,6 +30,8 @@ class Flight:
     first_at: float = 0.0
     sent_at: float = 0.0
     again_at: float = 0.0
+    held: bool = False
+    """It was due again when the way bore no more; the next receipt lets it go."""
 
 
 URGENT = PRIORITY[0]
@@ -54,7 +56,7 @@ class Flights:
     def add(self, flight: Flight, now: float) -> None:
         """It is sent, for the first time or again; the next time is set."""
         self._all[flight.outbox, flight.runs] = flight
-        flight.sent_at = now
+        flight.sent_at, flight.held = now, False
         flight.again_at = now + self._pause(flight.attempt)
         if flight.attempt == 0:
             flight.first_at = now
@@ -69,6 +71,7 @@ class Flights:
         if len(again) < len(due) or (silent and again):
             pause = self._pause(again[-1].attempt)
             for flight in self:
+                flight.held = flight.held or flight.again_at <= now
                 flight.again_at = max(flight.again_at, now + pause)
         return again
 
@@ -86,6 +89,9 @@ class Flights:
     def land(self, outbox: int, runs: tuple[int, ...], stored: Sequence[tuple[int, int]], now: float) -> Flight | None:
         """A receipt came: take what it covers from the window; returns the pack of just these runs, if there is one."""
         flight = self._all.pop((outbox, runs), None)
+        if held := [other for other in self._all.values() if other.held]:
+            longest = min(held, key=lambda other: other.first_at)
+            longest.held, longest.again_at = False, now
         if flight is not None:
             self._bears = min(self._window, self._bears + 1)
             waited = min(now - flight.first_at, self._settings.resend_max_s)
