@@ -7,6 +7,7 @@ import threading
 from collections.abc import Container, Iterable
 from pathlib import Path
 
+from scripts.fault_matrix.cable import Cable
 from scripts.fault_matrix.disks import Disk, Folder
 from scripts.fault_matrix.link import Link
 from scripts.fault_matrix.numbered import COPY
@@ -19,7 +20,9 @@ DISK_MB = 12
 class Box:
     """One box; a fault takes `busy` while it works on it."""
 
-    def __init__(self, name: str, folder: Path, file: Path, link: Link, *, real_disk: bool, broken: str) -> None:
+    def __init__(
+        self, name: str, folder: Path, file: Path, link: Link | Cable, *, real_disk: bool, broken: str
+    ) -> None:
         self.name = name
         self.busy = threading.Lock()
         self.folder = folder
@@ -81,4 +84,5 @@ class Box:
             module = ["-m", "scripts.fault_matrix.broken", self._broken, "box_program"]
         log = self.folder / f"{copy:03}.made"
         arguments = [str(self._file), str(state), str(log), str(copy), str(self.clock)]
-        return Program(name, [sys.executable, *module, *arguments], self.folder)
+        inside = self.link.inside if isinstance(self.link, Cable) else []
+        return Program(name, [*inside, sys.executable, *module, *arguments], self.folder)

@@ -20,8 +20,8 @@ health: {{every_s: 5}}
 """
 
 
-def write_fleet(folder: Path, ports: dict[str, int], passwords: dict[str, str]) -> None:
-    """Write the files of the fleet; each box has a port and a password."""
+def write_fleet(folder: Path, brokers: dict[str, str], passwords: dict[str, str]) -> None:
+    """Write the files of the fleet; `brokers` says where each box reaches its broker."""
     for level in ("types", "devices"):
         (folder / level).mkdir(parents=True)
     (folder / "fleet.yaml").write_text(_FLEET)
@@ -33,7 +33,7 @@ def write_fleet(folder: Path, ports: dict[str, int], passwords: dict[str, str]) 
         secret.write_text(passwords[name])
         (folder / "devices" / f"{name}.yaml").write_text(
             f"device: {name}\ntype: {kind}\nsite: here\nlabel: {name}\nposition: {{lat: 10.2, lon: 104.0}}\n"
-            f"broker: {{port: {ports[name]}, password_file: {secret}}}\n"
+            f"broker: {{{brokers[name]}, password_file: {secret}}}\n"
         )
 
 

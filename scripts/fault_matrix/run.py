@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from scripts.fault_matrix.faults import Fault
 from scripts.fault_matrix.kinds import Kind
-from scripts.fault_matrix.programs import Keeper
+from scripts.fault_matrix.programs import Keeper, Program
 from scripts.fault_matrix.rounds import Round, play
 from scripts.fault_matrix.stage import Stage
 from scripts.fault_matrix.table import Tally
@@ -58,6 +58,8 @@ class Run:
         self._long = long
         self._bags: dict[Kind, Iterator[Fault]] = {}
         self._stages = 0
+        self._told: dict[Program, int] = {}
+        """How often each program's end was counted."""
 
     def for_a_while(self, kinds: Sequence[Kind], seconds: float, told: Told) -> Failure | None:
         """Play the stages by turns; returns the first failure, whose logs are kept."""
@@ -93,6 +95,12 @@ class Run:
         self.tally.add(stage, done)
         with (stage.folder / "rounds.log").open("a") as log:
             log.write(f"{done}\n")
+            for program in stage.programs():
+                for at, status in program.ended[self._told.get(program, 0) :]:
+                    name = program.name.partition("-again")[0]
+                    self.tally.ended[f"{name} ended by itself in {stage.kind.name}, status {status}"] += 1
+                    log.write(f"    {program.name} ended by itself at {at:.1f}, status {status}\n")
+                self._told[program] = len(program.ended)
         told(stage, done)
         return Failure(stage, done) if done.findings else None
 

@@ -11,20 +11,28 @@ from urllib.error import URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
+from collector.authority import Authority
 from collector.credentials import access_list
 from scripts.fault_matrix.programs import Program
 
 DATABASE = "island"
 
 
-def mosquitto(folder: Path, port: int, passwords: Path, collectors: Sequence[str]) -> Program:
-    """Debian's broker with persistence, so that there is a state to lose."""
+def mosquitto(
+    folder: Path, port: int, passwords: Path, collectors: Sequence[str], addresses: Sequence[str] = ()
+) -> Program:
+    """Debian's broker with persistence, so that there is a state to lose; by TLS at `addresses` beyond loopback."""
     home = folder / "mosquitto"
     home.mkdir()
     access, conf = home / "access", home / "mosquitto.conf"
     access.write_text(access_list(collectors))
+    lines = [f"listener {port} 127.0.0.1"]
+    if addresses:
+        certificate, key = Authority(folder / "authority").issue("broker", days=2, addresses=addresses)
+        for address in addresses:
+            lines += [f"listener {port} {address}", f"certfile {certificate}", f"keyfile {key}"]
     conf.write_text(
-        f"listener {port} 127.0.0.1\nuser root\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
+        "\n".join(lines) + f"\nuser root\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
         f"persistence true\npersistence_location {home}/\nautosave_interval 2\n"
     )
     return Program("mosquitto", [_find("mosquitto"), "-c", str(conf)], folder, port=port)

@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from collector.alerts.watchlist import Watchlist
@@ -13,6 +14,7 @@ from collector.credentials import enrol_all
 from collector.database import open_database
 from edge_agent.clock import now_ms
 from scripts.fault_matrix.box import Box
+from scripts.fault_matrix.cable import Cable, can_lay_cables
 from scripts.fault_matrix.databases import postgresql, sqlite
 from scripts.fault_matrix.disks import Disk, Folder
 from scripts.fault_matrix.fleet import BOXES, write_fleet
@@ -24,6 +26,8 @@ from scripts.fault_matrix.servers import mosquitto
 from scripts.fault_matrix.stores import DuckDb, Influx1, Store, Victoria
 
 CENTRE_MB = 256
+CABLED = "air-02"
+"""This box has a network of its own, with TLS, where the machine can make one and the broker is Mosquitto."""
 YEAR_MS = 365 * 86_400_000
 
 
@@ -39,9 +43,17 @@ class Stage:
         self.deleted: set[tuple[str, int]] = set()
         """Passes, by camera and number, whose sightings and alerts were deleted: they must not come back."""
         folder.mkdir(parents=True)
+        self._undo = ExitStack()
+        self._broken = broken
+        with self._undo as undo:  # unless all of it comes into being
+            self._make(real_disks)
+            self._undo = undo.pop_all()
+
+    def _make(self, real_disks: bool) -> None:
+        kind, folder = self.kind, self.folder
         disk = folder / "centre"
         self.disk: Disk | Folder = Disk(disk, CENTRE_MB) if real_disks else Folder(disk)
-        self._broken = broken
+        self._undo.callback(self.disk.close)
         self._ports = iter(free_ports(16))
         self._broker_port = next(self._ports)
         names = [f"collector-{number + 1}" for number in range(kind.collectors)]
@@ -49,31 +61,37 @@ class Stage:
             name: Link(name, next(self._ports), self._broker_port, self.chance.randrange(2**32))
             for name in (*names, *BOXES)
         }
+        self.cables: dict[str, Cable] = {}
+        """Of boxes that have a network of their own; the others have links."""
+        if kind.broker == "mosquitto" and can_lay_cables():
+            del self.links[CABLED]
+            self.cables[CABLED] = Cable(CABLED).open()
+            self._undo.callback(self.cables[CABLED].close)
         self.fleet = folder / "fleet"
         self._passwords = self.disk.path / "state" / "boxes.passwords"
-        self._secrets = enrol_all(self._passwords, self.links)
-        write_fleet(self.fleet, {name: self.links[name].port for name in BOXES}, self._secrets)
+        self._secrets = enrol_all(self._passwords, [*names, *BOXES])
         self.broker: Program | None = None
+        ca = folder / "authority" / "ca.pem"
         if kind.broker == "mosquitto":
             copied = folder / "mosquitto.passwords"  # the broker's machine has a file of its own
             copied.write_bytes(self._passwords.read_bytes())
-            self.broker = mosquitto(folder, self._broker_port, copied, names)
+            addresses = [cable.address for cable in self.cables.values()]
+            self.broker = mosquitto(folder, self._broker_port, copied, names, addresses)
+        write_fleet(
+            self.fleet,
+            {name: f"port: {self.links[name].port}" for name in BOXES if name in self.links}
+            | {
+                name: f"host: {cable.address}, port: {self._broker_port}, tls: {{ca: {ca}}}"
+                for name, cable in self.cables.items()
+            },
+            self._secrets,
+        )
         self.store = self._store()
         home = self.disk.path / "state"
         postgres = kind.database == "postgresql"
         self.database = postgresql(home / "pg", folder, next(self._ports)) if postgres else sqlite(home)
         self.collectors = [self._collector(name) for name in names]
-        self.boxes = [
-            Box(
-                name,
-                folder / name,
-                self.fleet / "devices" / f"{name}.yaml",
-                self.links[name],
-                real_disk=real_disks,
-                broken=broken,
-            )
-            for name in BOXES
-        ]
+        self.boxes = [self._box(name, real_disks) for name in BOXES]
 
     @property
     def centre(self) -> list[Program]:
@@ -91,8 +109,9 @@ class Stage:
         """Start everything and wait until it is ready."""
         for link in self.links.values():
             link.open()
+            self._undo.callback(link.close)
         if self.store.proxy is not None:
-            self.store.proxy.__enter__()
+            self._undo.enter_context(self.store.proxy)
         for program in self.centre:
             program.start()
             if program not in self.collectors:
@@ -111,13 +130,14 @@ class Stage:
         """End everything and unmount the disks."""
         for program in self.programs():
             program.kill()
-        for link in self.links.values():
-            link.close()
-        if self.store.proxy is not None:
-            self.store.proxy.__exit__(None, None, None)
-        for box in self.boxes:
-            box.close()
-        self.disk.close()
+        self._undo.close()
+
+    def _box(self, name: str, real_disk: bool) -> Box:
+        link = self.links.get(name) or self.cables[name]
+        file = self.fleet / "devices" / f"{name}.yaml"
+        box = Box(name, self.folder / name, file, link, real_disk=real_disk, broken=self._broken)
+        self._undo.callback(box.close)
+        return box
 
     def _store(self) -> Store:
         home = self.disk.path / "state"

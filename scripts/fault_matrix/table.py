@@ -54,6 +54,8 @@ class Tally:
     lines: dict[tuple[str, str, str], Line] = field(default_factory=dict)
     """By stage, place and name of the fault."""
     all: Line = field(default_factory=Line)
+    ended: Counter[str] = field(default_factory=Counter)
+    """Programs that ended by themselves and were started again, as systemd does, with their status."""
     _last: dict[str, Comparison] = field(default_factory=dict)
     """By folder of the stage: its last comparison, which counts from its beginning."""
 
@@ -101,3 +103,5 @@ def show(tally: Tally, console: Console) -> None:
     console.print(table)
     for reason, count in tally.reasons.most_common():
         console.print(f"  {count} gaps: {reason}", highlight=False)
+    for what, count in tally.ended.most_common():
+        console.print(f"  {count} times {what}", highlight=False)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from scripts.fault_matrix.box import Box
 from scripts.fault_matrix.faults import Moment, fault
 from scripts.fault_matrix.link import GOOD, Link, Spoilt
 from scripts.fault_matrix.stage import Stage
 
 LATE_S = (0.05, 0.6)
 RESETS = (2, 8)
+PULLED_LONG = 4.0
+"""Times the usual: beyond the box's keepalive."""
 
 
 def links(stage: Stage) -> Sequence[Link]:
@@ -21,6 +24,19 @@ def _spoil(link: Link, moment: Moment, spoilt: Spoilt) -> None:
     link.spoil(spoilt)
     moment.hold()
     link.spoil(GOOD)
+
+
+def cables(stage: Stage) -> Sequence[Box]:
+    """Boxes with a network of their own."""
+    return [box for box in stage.boxes if box.name in stage.cables]
+
+
+@fault(cables)
+def pull_the_cable_of_a_box(box: Box, moment: Moment) -> None:
+    """No packet passes, no connection ends; longer than either side waits, or for a moment."""
+    box.link.spoil(Spoilt(state="cut"))
+    moment.hold(moment.chance.choice((1.0, PULLED_LONG)))
+    box.link.spoil(GOOD)
 
 
 @fault(links)
