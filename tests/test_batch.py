@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 import pytest
 from collector_double import until
+from events import plate_read
 from frames import box
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -25,7 +26,7 @@ from sqlalchemy import event
 from collector.alerts.desk import PlateDesk
 from collector.averages.paces import Paces
 from collector.averages.touched import Touched
-from collector.batch import Message, Sinks
+from collector.batch import Message, Sinks, receipt
 from collector.database import open_database
 from collector.intake import Intake
 from collector.ledger import Account, Ledger
@@ -274,3 +275,18 @@ async def test_the_same_pack_twice_is_stored_once_and_confirmed_again(tmp_path: 
         (touch,) = centre.touched.take("hours", before=AT + 3_600_000, limit=10)
         assert (touch.station, touch.start) == ("air-01", AT // 3_600_000 * 3_600_000)
         assert centre.counters["packs_again_total"] == 2
+
+
+async def test_plates_that_come_again_beside_new_ones_are_left_out_for_they_may_be_deleted(tmp_path: Path) -> None:
+    """After a reconnection a box packs anew: what was stored and never confirmed stands beside what is new."""
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            numbered = [(number, plate_read(AT + number, b"\xff\xd8\xff\xd9")) for number in (1, 2, 3)]
+            centre.ledger.enter([("air-01", 7, (1, 2), None)])
+            payload = encode_pack(7, "plates", numbered)
+            (arrival,) = centre.sinks.sort([Message(up("air-01", "plates"), payload, AT)]).new
+            assert [read.at for read in arrival.pack.events] == [AT + 3]
+            _, seen = centre.sinks.alert([arrival])
+            assert [each.number for each in seen] == [3]
+            assert list(numbers(receipt(arrival).runs)) == [1, 2, 3], "the box may forget all of them"
