@@ -60,6 +60,8 @@ class DeviceState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it cannot send and its outbox is full before long."""
     lost: Mapping[str, int] = {}
     """Events of each kind that it told lately to be lost."""
+    volatile: bool = False
+    """Whether it keeps what waits in memory only, so that a power cut takes it."""
 
 
 class StationState(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,6 +274,7 @@ class Live:
             days_left=days_left,
             runs_short=days_left is not None and state != "online" and days_left < self._short_days,
             lost=lost,
+            volatile=status is not None and status.volatile,
         )
 
     def _publish(self, topic: Topic, key: str, item: object) -> None:
@@ -286,7 +289,16 @@ class Live:
 def _looks(state: DeviceState) -> tuple[object, ...]:
     """What of a state the page shows: lateness in minutes, days left in hours, the last event to the second."""
     hours = None if state.days_left is None else int(state.days_left * 24)
-    return state.state, state.seen, state.late_s // 60, state.calibrating, hours, state.runs_short, state.lost
+    return (
+        state.state,
+        state.seen,
+        state.late_s // 60,
+        state.calibrating,
+        hours,
+        state.runs_short,
+        state.lost,
+        state.volatile,
+    )
 
 
 def _station(known: _Device) -> StationState:
