@@ -27,17 +27,17 @@ MONTH_S = 30 * 86_400
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Measured costs, of one core of the machine on which `scripts/load` and `scripts/bench ingest` ran."""
 
-    collector_ms: float = 2.0
-    """Processor milliseconds of the collector for a pack of one sample, at ease; less in large batches."""
+    collector_ms: float = 1.1
+    """Processor milliseconds of the collector for a pack of one sample, at 167 packs a second; less in large batches."""
     collector_mb: float = 115.0
-    collector_box_kb: float = 17.0
-    """Memory for each box: 287 MB with 10,000."""
+    collector_box_kb: float = 8.1
+    """Memory for each box: 196 MB with 10,000 after two samples of each; a longer run was not measured."""
     broker_ms: float = 0.12
     """Mosquitto, for a pack and its receipt."""
     broker_box_kb: float = 4.0
     """47 MB with 10,000 connections; with TLS count 40 (not measured here)."""
-    store_ms: float = 0.36
-    """VictoriaMetrics, for the six readings and six flags of a pack at ease."""
+    store_ms: float = 1.1
+    """VictoriaMetrics, for the six readings and six flags of a pack at ease, flushed and read back."""
     bytes_a_reading: float = 2.0
     """In VictoriaMetrics, with its flag; assumed, of the order that its makers state for slow series."""
     picture_days: float = 3.0
