@@ -28,7 +28,7 @@ class Cost(msgspec.Struct, frozen=True, kw_only=True):
     """Measured costs, of one core of the machine on which `scripts/load` and `scripts/bench ingest` ran."""
 
     collector_ms: float = 1.1
-    """Processor milliseconds of the collector for a pack of one sample, at 167 packs a second; less in large batches."""
+    """Processor milliseconds of the collector for a pack of one sample, at 167 a second; less in large batches."""
     collector_mb: float = 115.0
     collector_box_kb: float = 8.1
     """Memory for each box: 196 MB with 10,000 after two samples of each; a longer run was not measured."""
