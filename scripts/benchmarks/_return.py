@@ -74,8 +74,8 @@ async def carry_home(path: Path, *, device: str, port: int, password: str, limit
 class _Watched(Outbox):
     """An outbox that notes how long new events wait for the collector."""
 
-    def __init__(self, connection: sqlite3.Connection, max_bytes: int) -> None:
-        super().__init__(connection, max_bytes)
+    def __init__(self, connection: sqlite3.Connection, max_bytes: int, commit_s: float = 0.0) -> None:
+        super().__init__(connection, max_bytes, commit_s)
         self.put_at: dict[int, float] = {}
         self.delays: list[float] = []
         self.heard = asyncio.Event()
