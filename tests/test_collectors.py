@@ -12,17 +12,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from urllib.request import Request, urlopen
 
+import msgspec
+from city import FLEET
 from collectors import Collectors, Listener
-from events import PLATE
+from events import PLATE, plate_read
 from numbered_box import PLATE_EVERY, START
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 from processes import Program, wait_until
 from sqlalchemy import text
 from test_journey import all_sent
 
+from collector.alerts.desk import PlateDesk
 from collector.alerts.watchlist import Watchlist
 from collector.ledger import Ledger
 from collector.state import database, now_ms
+from edge_agent.contract.events import Answer, Command
+from edge_agent.contract.topics import down, up
 
 MADE = 1500
 BOXES = ("air-01", "air-02", "air-03")
@@ -103,6 +111,58 @@ def test_another_takes_over_within_seconds_and_who_was_stopped_keeps_away(tmp_pa
         first.stop()
         wait_until(lambda: holder().endswith(f"-{second.pid}"), 4, "who ends gives it back")
         engine.dispose()
+
+
+def test_what_one_collector_left_or_asked_reaches_the_right_page(tmp_path: Path) -> None:
+    """An alert whose collector died before it showed it; orders, whose answers only the asker knows."""
+    centre = Collectors(tmp_path)
+    password = centre.broker.enrol("air-01")
+    with centre.running(), ExitStack() as stack:
+        look_for_the_plate(centre)
+        police, technician = centre.token("police"), centre.token("technician")
+        listeners = [stack.enter_context(Listener(each.port, police)) for each in centre.collectors]
+        engine = database(centre.settings)
+        (alert,) = PlateDesk(engine).take(FLEET["cam-01"], 7, [(1, plate_read(now_ms(), b"\xff\xd8"))], now_ms())
+        engine.dispose()
+        committed = time.time()
+        for listener in listeners:
+            wait_until(lambda: len(listener.shown) == 1, 5, "the alert is shown")  # noqa: B023
+            ((key, shown),) = listener.shown
+            assert key == alert.id
+            assert shown - committed < 1
+
+        box = stack.enter_context(obeying(centre.broker.mqtt_port, password))
+        for each in centre.collectors * 3:
+            url = f"http://127.0.0.1:{each.port}/api/v1/devices/air-01/calibration"
+            headers = {"Authorization": f"Bearer {technician}", "Content-Type": "application/json"}
+            with urlopen(Request(url, b'{"sensor": "ph", "action": "end"}', headers), timeout=20) as answer:
+                assert answer.status == 200
+        assert box.is_connected()
+
+
+@contextmanager
+def obeying(port: int, password: str) -> Iterator[mqtt.Client]:
+    """A box that does whatever it is told."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="air-01")
+    client.username_pw_set("air-01", password)
+
+    def answer(_client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        command = msgspec.msgpack.decode(message.payload, type=Command)
+        done = Answer(id=command.id, ok=True, vi="xong", en="done")
+        client.publish(up("air-01", "answer"), msgspec.msgpack.encode(done))
+
+    client.on_message = answer
+    client.on_connect = lambda *_: client.subscribe(down("air-01", "command"))
+    subscribed: list[object] = []
+    client.on_subscribe = lambda *given: subscribed.append(given)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    try:
+        wait_until(lambda: bool(subscribed), 10, "it listens")
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
 
 
 @contextmanager
