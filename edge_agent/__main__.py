@@ -5,6 +5,7 @@ So `edge-agent run` reads them in a child process, which ends, and the agent its
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 
@@ -32,6 +33,8 @@ def _run(arguments: list[str]) -> int:
         return EXIT_CONFIG
     import asyncio
 
+    names, said = said.split(b"\n", 1)
+    _load_only(names.decode().split())
     import msgspec
 
     from edge_agent import agent
@@ -50,6 +53,17 @@ def _run(arguments: list[str]) -> int:
 
         return EXIT_INTERRUPTED
     return 0
+
+
+def _load_only(modules: list[str]) -> None:
+    """Load of the drivers these alone, and of msgspec not what it finds in `typing` just as well: a megabyte."""
+    from edge_agent.station import drivers
+
+    drivers.wanted = frozenset(modules)
+    if "typing_extensions" not in sys.modules:
+        sys.modules["typing_extensions"] = None  # type: ignore[assignment]
+        importlib.import_module("msgspec")
+        del sys.modules["typing_extensions"]
 
 
 def _read_apart(arguments: list[str]) -> tuple[int, int, bytes]:
@@ -73,7 +87,10 @@ def _read(arguments: list[str], pipe: int) -> None:
         from edge_agent import command_line
 
         try:
-            said = bytes([READ]) + msgspec.msgpack.encode(command_line.read_box(arguments))
+            config, form = command_line.read_box(arguments)
+            sensors = config.station.sensors.values() if config.station is not None else ()
+            modules = " ".join({type(sensor).__module__ for sensor in sensors})
+            said = bytes([READ]) + modules.encode() + b"\n" + msgspec.msgpack.encode((config, form))
         except ConfigError as error:
             said = bytes([WRONG]) + str(error).encode()
         with os.fdopen(pipe, "wb") as out:

@@ -22,7 +22,7 @@ class BrokerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     tls: Annotated[TlsSettings | None, Meta(description="Only a broker on the same machine may go without")] = None
     keepalive_s: Annotated[
         int, Meta(ge=5, le=3600, description="Silence after which a dead link is noticed, in seconds")
-    ] = 30
+    ] = 75
 
     def __post_init__(self) -> None:
         try:
@@ -74,6 +74,10 @@ class UplinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     backlog_packs_per_s: Annotated[
         float, Meta(gt=0, le=10_000, description="Most packs of the backlog in a second; fresh events go at once")
     ] = 20
+    gather_s: Annotated[
+        float,
+        Meta(ge=0, le=60, description="Longest wait of a reading for others that share its pack; plates never wait"),
+    ] = 5
     pack_kb: Annotated[int, Meta(ge=1, le=240, description="Size that a pack stays below, in kilobytes")] = 32
 
     def __post_init__(self) -> None:

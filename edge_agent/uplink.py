@@ -11,7 +11,6 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import msgspec
@@ -24,6 +23,7 @@ from edge_agent.contract.runs import pack_runs, ranges
 from edge_agent.contract.topics import up
 from edge_agent.flights import Flight, Flights
 from edge_agent.health import Health
+from edge_agent.lane import Lane
 from edge_agent.link import Link
 from edge_agent.namesake import Namesake
 from edge_agent.outbox import Outbox
@@ -39,17 +39,6 @@ SILENT = "it confirms nothing; does it run, and does the broker's access list le
 
 _decode_stored = msgspec.msgpack.Decoder(Stored).decode
 _encode = msgspec.msgpack.Encoder().encode
-
-
-@dataclass
-class Lane:
-    """How far a lane has read the outbox, for each kind."""
-
-    before: int
-    """Numbers from here on are not this lane's."""
-    after: dict[str, int] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
-    """Kinds that this lane has read to its end; only the fresh lane gets more."""
 
 
 class Uplink:
@@ -223,7 +212,10 @@ class Uplink:
             flight.attempt, flight.again_at = 1, self._monotonic()
 
     async def _send_events(self, *, fresh: bool) -> None:
+        gather_s = self._settings.gather_s if fresh else 0
         for kind in PRIORITY:
+            if self._lanes[fresh].gathers(kind, self._monotonic(), gather_s):
+                continue
             while self._more(kind, fresh=fresh) and (pack := await self._next(kind, fresh=fresh)):
                 self._publish(pack)
 
@@ -261,6 +253,8 @@ class Uplink:
         numbered = await self._outbox.read(
             kind, lane.after.get(kind, 0), lane.before, int(self._settings.pack_kb * 1024)
         )
+        if not numbered:
+            lane.found_no_more(kind)
         if not numbered or lane is not self._lanes[fresh]:  # a reconnection meanwhile began new lanes
             return None
         lane.done.discard(kind)
@@ -289,5 +283,7 @@ class Uplink:
         due = [flight.again_at - now for flight in self._flights]
         if self._stored:
             due.append(self._forget_at - now)
+        if (gathered_at := self._lanes[True].gathered_at) is not None and gathered_at > now:
+            due.append(gathered_at - now)
         backlog = 1 / self._settings.backlog_packs_per_s if self._allowed() < 1 else 3600.0
         return max(0.01, min([*due, backlog]))

@@ -72,6 +72,7 @@ class Stage:
             f"broker.password_file={secret}",
             "health.every_s=5",
             "uplink.resend_s=2",
+            "uplink.gather_s=0",
             *sets,
         ]
         async with AsyncExitStack() as stack:

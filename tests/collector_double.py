@@ -121,7 +121,7 @@ class Box:
 
     def uplink(self) -> Uplink:
         """The uplink, not yet running."""
-        values = {"resend_s": 60.0, "resend_max_s": 240.0, "pack_kb": 1} | self._settings
+        values = {"resend_s": 60.0, "resend_max_s": 240.0, "pack_kb": 1, "gather_s": 0} | self._settings
         return Uplink(
             device="air-01",
             broker=self._broker,

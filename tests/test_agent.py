@@ -44,6 +44,7 @@ def sets_for(port: int, state: Path) -> list[str]:
         "broker.tls=null",
         "broker.password_file=null",
         "health.every_s=1",
+        "uplink.gather_s=0",
     ]
 
 

@@ -173,3 +173,29 @@ async def test_the_more_important_kinds_go_first(broker: Server, tmp_path: Path)
             assert [pack.kind for pack in collector.packs] == ["plates", "plates", "readings", "wifi", "health"]
             await box.put(Readings)
             await box.until_sent()
+
+
+async def test_readings_wait_for_others_and_share_a_pack_but_a_plate_goes_at_once(
+    broker: Server, tmp_path: Path, clock: HandClock
+) -> None:
+    box = Box(tmp_path, broker.port, clock, gather_s=5)
+    with CollectorDouble(broker.port) as collector:
+        async with box.sending():
+            await until(lambda: bool(collector.statuses), "connected")
+            for _ in range(4):
+                await box.put(Readings)
+                await box.pass_time(1)
+            await box.put(PlateRead)
+            await until(lambda: collector.heard("plates") == [5], "the plate")
+            await asyncio.sleep(SETTLE_S)
+            assert collector.heard("readings") == []
+            await box.pass_time(1)
+            await until(lambda: collector.heard("readings") == [1, 2, 3, 4], "all in time")
+            assert len(collector.packs) == 2
+            await box.put(Readings)
+            await asyncio.sleep(SETTLE_S)
+            await box.pass_time(4.5)
+            await asyncio.sleep(SETTLE_S)
+            assert 6 not in collector.heard()
+            await box.pass_time(0.5)
+            await until(lambda: 6 in collector.heard(), "the next one waits as long")

@@ -23,10 +23,12 @@ from edge_agent.station.sensor import Mistake, Sensor
 
 
 def driver_structs() -> list[type[Sensor]]:
-    """The option structs of every module in `drivers/`, by their tags."""
+    """The option structs of every module in `drivers/`, or of those that are wanted, by their tags."""
     structs: dict[str, type[Sensor]] = {}
-    for module in pkgutil.iter_modules(drivers.__path__):
-        for value in vars(importlib.import_module(f"{drivers.__name__}.{module.name}")).values():
+    for name in drivers.wanted or [
+        f"{drivers.__name__}.{found.name}" for found in pkgutil.iter_modules(drivers.__path__)
+    ]:
+        for value in vars(importlib.import_module(name)).values():
             if isinstance(value, type) and issubclass(value, Sensor) and value is not Sensor:
                 structs[value.__struct_config__.tag] = value  # type: ignore[index]
     return [structs[tag] for tag in sorted(structs)]
