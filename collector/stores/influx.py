@@ -27,7 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
-from collector.stores.requests import Witness, missing, places, requests
+from collector.stores.requests import Request, Witness, missing, places, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
 from collector.stores.server import TIMEOUT_S, Server, refusal, unanswered
 from edge_agent.contract.quantities import BY_NAME, MEDIA
@@ -56,11 +56,13 @@ class Influx2Store:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        for request in requests(frames, self._bucket, self._plates_bucket, self._chance):
-            where = {"org": self._org, "bucket": request.place, "precision": "ns"}
-            self._server.write(f"/api/v2/write?{urlencode(where)}", request.body)
-            if not self._has(request.place, request.witness):
-                raise missing(self._url, request.witness)
+        send_all(requests(frames, self._bucket, self._plates_bucket, self._chance), self._send)
+
+    def _send(self, request: Request) -> None:
+        where = {"org": self._org, "bucket": request.place, "precision": "ns"}
+        self._server.write(f"/api/v2/write?{urlencode(where)}", request.body)
+        if not self._has(request.place, request.witness):
+            raise missing(self._url, request.witness)
 
     def _has(self, bucket: str, witness: Witness) -> bool:
         of = {"_measurement": witness.measurement, "_field": witness.field, **witness.tags}

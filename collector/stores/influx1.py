@@ -16,7 +16,7 @@ import urllib3
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
-from collector.stores.requests import Witness, missing, places, requests
+from collector.stores.requests import Request, Witness, missing, places, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
 from collector.stores.server import Server
 from edge_agent.contract.quantities import BY_NAME, MEDIA
@@ -44,16 +44,18 @@ class Influx1Store:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        for request in requests(frames, self._database, self._plates_database, self._chance):
-            try:
-                self._write(request.place, request.body)
-            except StoreError as error:
-                if _MISSING not in str(error):
-                    raise
-                self._ask(f'CREATE DATABASE "{request.place}"', request.place)
-                self._write(request.place, request.body)
-            if not self._has(request.place, request.witness):
-                raise missing(self._server.url, request.witness)
+        send_all(requests(frames, self._database, self._plates_database, self._chance), self._send)
+
+    def _send(self, request: Request) -> None:
+        try:
+            self._write(request.place, request.body)
+        except StoreError as error:
+            if _MISSING not in str(error):
+                raise
+            self._ask(f'CREATE DATABASE "{request.place}"', request.place)
+            self._write(request.place, request.body)
+        if not self._has(request.place, request.witness):
+            raise missing(self._server.url, request.witness)
 
     def _has(self, database: str, witness: Witness) -> bool:
         tags = " AND ".join(f'"{name}" = {_text(value)}' for name, value in witness.tags.items())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from random import Random
 
@@ -35,8 +36,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Any of its values, all equally likely: a server that loses some is found out soon, whichever they are."""
 
 
-def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: Random) -> list[Request]:
-    """The frames as requests of a bounded size.
+def send_all(requests: Iterator[Request], send: Callable[[Request], None]) -> None:
+    """Send one request after the other, each while the next is made. Raises what `send` does; no more is sent then."""
+    with ThreadPoolExecutor(1, thread_name_prefix="store") as sender:
+        request = next(requests, None)
+        while request is not None:
+            sending = sender.submit(send, request)
+            request = next(requests, None)
+            sending.result()
+
+
+def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: Random) -> Iterator[Request]:
+    """Make requests of a bounded size of the frames.
 
     Plates go to `plates`; if it is None, to `common` without what tells which vehicle it was. Raises RejectedError.
     """
@@ -48,7 +59,6 @@ def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: R
             by_place.setdefault(common, []).append(_nameless(frame))
         else:
             by_place.setdefault(plates, []).append(frame)
-    made: list[Request] = []
     try:
         for place, whole in by_place.items():
             rendered: list[str] = []
@@ -57,13 +67,12 @@ def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: R
                 rendered += lines(frame)
                 held.append(frame)
                 if len(rendered) >= LINES_A_REQUEST:
-                    made.append(_request(place, rendered, held, chance))
+                    yield _request(place, rendered, held, chance)
                     rendered, held = [], []
             if rendered:
-                made.append(_request(place, rendered, held, chance))
+                yield _request(place, rendered, held, chance)
     except ValueError as error:
         raise RejectedError(f"cannot be written as line protocol: {error}") from error
-    return made
 
 
 def _request(place: str, rendered: list[str], frames: list[Frame], chance: Random) -> Request:

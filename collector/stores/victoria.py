@@ -25,7 +25,7 @@ import urllib3
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table, buckets
-from collector.stores.requests import Witness, missing, requests
+from collector.stores.requests import Request, Witness, missing, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample
 from collector.stores.server import Server
 from collector.stores.victoria_flags import Span, span
@@ -60,16 +60,20 @@ class VictoriaStore:
         """Store all points; RejectedError before anything is sent if one is older than is kept, or far ahead."""
         self._server.leave_alone()
         self._refuse_outside(frames)
-        made = requests([_numbers(frame) for frame in frames], "", None, self._chance)
-        for request in made:
+        sent: list[Witness] = []
+
+        def send(request: Request) -> None:
             self._server.write("/write?precision=ns", request.body)
-        if made:
+            sent.append(request.witness)
+
+        send_all(requests([_numbers(frame) for frame in frames], "", None, self._chance), send)
+        if sent:
             self._to_disk()
-        for request in made:
-            if not self._has(request.witness):
+        for witness in sent:
+            if not self._has(witness):
                 self._span_read = -FLAGS_EVERY_S
                 self._refuse_outside(frames)  # it may have been started again to keep less
-                raise missing(self._server.url, request.witness)
+                raise missing(self._server.url, witness)
 
     def forget(self, measurement: str, before: int) -> None:
         """Do nothing: nothing that must be forgotten is written here; the server's retention deletes the rest."""
