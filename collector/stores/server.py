@@ -54,7 +54,8 @@ class Server:
         if response.status >= 300:
             rest = seconds(response.headers.get("Retry-After"))
             self._rests_until = time.monotonic() + rest
-            raise refusal(self.url, response.status, response.data, body, rest)
+            lines = body if kind == LINES else b""
+            raise refusal(self.url, response.status, response.data, lines, rest)
         return bytes(response.data)
 
     def close(self) -> None:
@@ -86,8 +87,10 @@ def unanswered(url: str, error: HTTPError) -> StoreError:
     return StoreError(f"{url} does not answer: {cure}")
 
 
-def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b"", rest_s: float = 0.0) -> StoreError:
+def refusal(url: str, status: int, answer: bytes | str | None, lines: bytes = b"", rest_s: float = 0.0) -> StoreError:
     """What a server's answer means; where it names one of our lines, that line is said.
+
+    Only lines can be refused for good: a question that is, as by a server of another kind, says nothing about points.
 
     Servers repeat lines that they refuse, and errors are kept and shown to technicians: not so if they hold plates.
     """
@@ -95,16 +98,16 @@ def refusal(url: str, status: int, answer: bytes | str | None, body: bytes = b""
     said = _json_object(text)
     text = str(said.get("message") or said.get("error") or text)[:500].strip()
     number = said.get("line")
-    if isinstance(number, int) and 0 < number <= body.count(b"\n") + 1:
-        line = body.split(b"\n")[number - 1].decode()
+    if isinstance(number, int) and 0 < number <= lines.count(b"\n") + 1:
+        line = lines.split(b"\n")[number - 1].decode()
         text += f"; line {number} is {line[:300]!r}"
-    if status not in _WITHOUT_LINES and b'plate="' in body:
+    if status not in _WITHOUT_LINES and b'plate="' in lines:
         text = "its words are left out, as they may hold a plate"
     if "no space left" in text:
         text += "; make room, and start it again if it goes on refusing (InfluxDB 1.x does)"
     if rest_s:
         text += f"; it asks to be left alone for {rest_s:.0f} s"
-    kind = RejectedError if status in (400, 422) else StoreError
+    kind = RejectedError if lines and status in (400, 422) else StoreError
     return kind(f"{url} answers {status}: {text}{_ADVICE.get(status, '')}")
 
 
