@@ -24,10 +24,9 @@ from edge_agent.contract.quantities import BY_NAME
 State = Literal["online", "late", "offline", "never"]
 
 LAST_ALERTS = 20
-DAY_MS = 86_400_000
 AHEAD_MS = 60_000
 """A value may be so much newer than now; of two clocks one always goes ahead."""
-LOSS_SHOWN_MS = DAY_MS
+DAY_MS = LOSS_SHOWN_MS = 86_400_000
 """Losses of a kind are shown until there were none for so long; the ledger keeps them."""
 
 
@@ -254,26 +253,23 @@ class Live:
             state = "late"
         elif since is None:
             state = "never"
-        version = "" if status is None else status.version
         said = known.beat.calibrating if known.beat is not None else ()
         # what a box sends may be no time
         calibrating = tuple(c for c in said if 0 <= c.since <= c.until <= MAX_TIME and self._now() < c.until)
         days_left = known.beat.days_left if known.beat is not None else None
         if days_left is not None and state != "online":
             days_left = max(0.0, days_left - (self._now() - known.beat_at) / DAY_MS)
-        lost = {kind: n for kind, (n, told) in known.lost.items() if self._now() - told < LOSS_SHOWN_MS}
-        if len(lost) < len(known.lost):
-            known.lost = {kind: known.lost[kind] for kind in lost}
+        known.lost = {kind: lost for kind, lost in known.lost.items() if self._now() - lost[1] < LOSS_SHOWN_MS}
         return DeviceState(
             box=known.box,
             state=state,
             seen=known.at,
             late_s=late_s,
-            version=version,
+            version="" if status is None else status.version,
             calibrating=calibrating,
             days_left=days_left,
             runs_short=days_left is not None and state != "online" and days_left < self._short_days,
-            lost=lost,
+            lost={kind: n for kind, (n, _) in known.lost.items()},
             volatile=status is not None and status.volatile,
         )
 
@@ -289,16 +285,8 @@ class Live:
 def _looks(state: DeviceState) -> tuple[object, ...]:
     """What of a state the page shows: lateness in minutes, days left in hours, the last event to the second."""
     hours = None if state.days_left is None else int(state.days_left * 24)
-    return (
-        state.state,
-        state.seen,
-        state.late_s // 60,
-        state.calibrating,
-        hours,
-        state.runs_short,
-        state.lost,
-        state.volatile,
-    )
+    rest = state.runs_short, state.lost, state.volatile
+    return state.state, state.seen, state.late_s // 60, state.calibrating, hours, *rest
 
 
 def _station(known: _Device) -> StationState:
