@@ -83,11 +83,11 @@ def test_no_yes_that_is_not_true_and_at_work_again_at_once(proxy: FaultyHttp, st
         with pytest.raises(StoreError, match=said) as failed:
             store.write([air(station, first=3, pm2_5=[5], pm2_5_flag=[1])])
         assert not isinstance(failed.value, RejectedError)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     proxy.fault = None
     began = time.monotonic()
     store.write([air(station, first=3, pm2_5=[5], pm2_5_flag=[1])])
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert [row.value for row in store.readings(series(station=station))] == [1, 2, 3, 5]
 
 

@@ -204,6 +204,13 @@ def test_deletion_goes_wherever_plates_may_stand(influx2: Influx2Store):
     assert buckets_written().keys() == {"bucket"}
 
 
+def test_a_question_that_is_refused_refuses_no_points(influx2: Influx2Store):
+    Answering.answers["/api/v2/query"] = (400, "text/plain", "unsupported path requested")
+    with pytest.raises(StoreError, match="400: unsupported path") as failed:
+        influx2.write([air(pm2_5=[1])])
+    assert not isinstance(failed.value, RejectedError), "or the pack would be given up as lost"
+
+
 def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
     said = {"code": "invalid", "message": "unable to parse line: missing field value", "line": 2}
     Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
