@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from collector import certificate_watch
 from collector.alerts.desk import PlateDesk
 from collector.averages.ask import Averages
 from collector.averages.averager import Averager
@@ -194,11 +195,16 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         tasks.create_task(duty.run(), name="duty")
         if isinstance(live, SharedLive):
             tasks.create_task(Exchange(live=live, desk=desk, news=News(engine, me)).run(), name="exchange")
-        tasks.create_task(retention.run(now_ms), name="retention")
         if regulator is not None:
             tasks.create_task(regulator.run(), name="regulator")
-        tasks.create_task(averager.run(now_ms), name="averages")
-        tasks.create_task(watch.run(now_ms), name="limits")
+        certificates = certificate_watch.run(certificate_watch.own_certificates(settings), counters, now_ms)
+        for name, job in {
+            "retention": retention.run(now_ms),
+            "averages": averager.run(now_ms),
+            "limits": watch.run(now_ms),
+            "certificates": certificates,
+        }.items():
+            tasks.create_task(job, name=name)
 
 
 def _count_stuck(counters: Counter[str], stuck: list[Stuck]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import ssl
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from processes import FLEET, Centre, Program, wait_until
 
+from collector import certificate_watch
 from collector.__main__ import main
 from collector.authority import Authority
 from collector.credentials import access_list
@@ -224,8 +227,6 @@ async def test_the_end_of_a_certificate_is_a_fault_in_time(tmp_path: Path) -> No
     ):
         health = Health()
         with pytest.raises(TimeoutError):
-            import asyncio
-
             async with asyncio.timeout(0.05):
                 await watch(str(certificate), health, now=lambda now=now: now)
         faults = [fault for fault in health.faults if fault.part == PART]
@@ -238,6 +239,20 @@ async def test_the_end_of_a_certificate_is_a_fault_in_time(tmp_path: Path) -> No
     certificate.write_text("no certificate")
     with pytest.raises(ConfigError, match="must be PEM"):
         check_name("air-01", BrokerSettings(host="broker.example", tls=tls))
+
+
+async def test_the_collector_says_how_long_its_certificates_hold(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, _ = Authority(tmp_path / "authority").issue("collector", days=100)
+    ends, counters = read_certificate(str(certificate)).ends, Counter[str]()
+    for days, warned in ((50, False), (20, True)):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                now = ends - days * 86_400_000
+                await certificate_watch.run({"broker": str(certificate)}, counters, lambda now=now: now)
+        assert counters['certificate_days_left{use="broker"}'] == days
+        assert ("replace it before" in caplog.text) == warned
 
 
 def test_the_command_makes_certificates_that_openssl_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from city import NOON, City, jpeg, plate
+from collector_double import EXAMPLES
+from msgspec.structs import replace
 from playwright.async_api import Browser, Page, async_playwright, expect
+
+from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")  # one browser for all of them
 
@@ -116,6 +120,17 @@ async def test_what_cameras_read_stays_text(city: City, browser: Browser) -> Non
     city.arrive(1, plate(nasty, raw=nasty + "<script>alert(2)</script>", valid=False, jpeg=jpeg()))
     await expect(page.locator(".plate .raw")).to_have_text(nasty + "<script>alert(2)</script>")
     assert await page.locator("img[src=x], .plate script").count() == 0
+    assert wrong == []
+
+
+async def test_what_boxes_say_of_themselves_stays_text(city: City, browser: Browser) -> None:
+    page, wrong = await enter(browser, city, "technician")
+    nasty = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+    city.live.status("sea-01", BoxStatus(online=True, at=city.time, version=nasty, outbox=1))
+    calibration = Calibration(sensor=nasty, since=city.time, until=city.time + 60_000, by=nasty)
+    city.live.beat("sea-01", replace(EXAMPLES[Heartbeat], at=city.time, calibrating=(calibration,)))
+    await expect(page.locator("#device-sea-01")).to_contain_text(nasty)
+    assert await page.locator("img[src=x], main script").count() == 0
     assert wrong == []
 
 
