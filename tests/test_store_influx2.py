@@ -205,6 +205,7 @@ def test_deletion_goes_wherever_plates_may_stand(influx2: Influx2Store):
 
 
 def test_a_question_that_is_refused_refuses_no_points(influx2: Influx2Store):
+    Answering.answers["/api/v2/write"] = (204, "text/plain", "")
     Answering.answers["/api/v2/query"] = (400, "text/plain", "unsupported path requested")
     with pytest.raises(StoreError, match="400: unsupported path") as failed:
         influx2.write([air(pm2_5=[1])])
