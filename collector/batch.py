@@ -21,7 +21,7 @@ from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.database import UNAVAILABLE
 from collector.ledger import Ledger
-from collector.live import LatestReading
+from collector.live_box import LatestReading
 from collector.quality import Judged, Quality
 from collector.quarantine import Quarantine, Refused
 from collector.shared_quality import SharedQuality

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from collector.live import DeviceState
+from collector.live_box import DeviceState
 
 log = logging.getLogger(__name__)
 

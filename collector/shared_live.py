@@ -19,7 +19,8 @@ import msgspec
 from collector.alerts.desk import Alert, PlateDesk
 from collector.alerts.sightings import Sighting
 from collector.database import UNAVAILABLE
-from collector.live import LatestReading, Live
+from collector.live import Live
+from collector.live_box import LatestReading
 from collector.news import News
 from collector.subscription import LAST_PLATES
 from edge_agent.contract.device import Box

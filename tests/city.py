@@ -23,7 +23,8 @@ from collector.averages.source import Source
 from collector.commands import Commands
 from collector.database import open_database
 from collector.ledger import Ledger
-from collector.live import LatestReading, Live
+from collector.live import Live
+from collector.live_box import LatestReading
 from collector.local_time import local_day
 from collector.points import Frame
 from collector.quality import QualitySettings

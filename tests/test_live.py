@@ -11,7 +11,8 @@ from msgspec.structs import replace
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting, sighting
-from collector.live import DeviceState, Live
+from collector.live import Live
+from collector.live_box import DeviceState
 from collector.subscription import WAITING_ALERTS, Change, Subscription
 from collector.web.app import make_app
 from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat

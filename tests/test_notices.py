@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from city import NOON, box
 
-from collector.live import DeviceState, State
+from collector.live_box import DeviceState, State
 from collector.notices import Told, notices
 from collector.web import wording
 

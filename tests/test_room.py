@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from collector.ledger import Account, Ledger, LostRange
-from collector.live import DeviceState, Live
+from collector.live import Live
+from collector.live_box import DeviceState
 from collector.outboxes_gone import ON_DISK
 from collector.web import tables, wording
 from collector.web.metrics import reasoned, render

@@ -12,7 +12,7 @@ import msgspec
 from collector.alerts.desk import Doubt
 from collector.alerts.match import Difference, Kind
 from collector.ledger import LostRange
-from collector.live import State
+from collector.live_box import State
 from edge_agent.contract.device import Medium, Position
 from edge_agent.contract.legal import Averaging, Certainty
 

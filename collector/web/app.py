@@ -10,7 +10,8 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from collector.live import LAST_ALERTS, LatestReading
+from collector.live import LAST_ALERTS
+from collector.live_box import LatestReading
 from collector.notices import Told, notices
 from collector.stores import StoreError
 from collector.subscription import LAST_PLATES

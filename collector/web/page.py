@@ -15,7 +15,7 @@ from aiohttp import web
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting
-from collector.live import DeviceState, StationState
+from collector.live_box import DeviceState, StationState
 from collector.notices import notices
 from collector.subscription import Change, Topic
 from collector.web import wording

@@ -15,7 +15,7 @@ from collector.alerts.desk import Alert, Doubt
 from collector.alerts.sightings import Sighting
 from collector.alerts.watchlist import Entry
 from collector.ledger import Account
-from collector.live import DeviceState
+from collector.live_box import DeviceState
 from collector.notices import Notice
 from collector.web.query import iso
 

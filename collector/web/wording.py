@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from collector.alerts.desk import Alert
 from collector.alerts.match import normal
-from collector.live import DeviceState, LatestReading
+from collector.live_box import DeviceState, LatestReading
 from collector.local_time import LOCAL
 from collector.notices import Notice
 from collector.standards.table import Limit
