@@ -5,10 +5,11 @@ In production Mosquitto does the same with the same password file and `credentia
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import AsyncIterator, ItemsView
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from collector.credentials import Passwords
 from edge_agent.contract.device import COLLECTOR
 
 QUIET_LOGGERS = ("amqtt", "transitions")
+REFUSED = "(refused)"
+"""Client id of all who were not let in; no box is called so."""
+TAKE_OVER_S = 5.0
+"""An earlier connection that does not end within this time is left to itself."""
 
 log = logging.getLogger(__name__)
 
@@ -77,9 +82,40 @@ class _Subscriptions(dict[str, list[tuple[Session, int]]]):
 
 
 class _Broker(Broker):
+    """amqtt's, but who connects anew takes the place of the earlier connection, as the standard asks; others do not.
+
+    amqtt would leave the earlier one open and deaf, for anybody who says its name, before the password is asked for.
+    """
+
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self._subscriptions = _Subscriptions()
+
+    async def _delete_session(self, client_id: str) -> None:
+        """Comes before the password is asked for: nothing yet."""
+
+    async def _authenticate(self, session: Session, listener: Any) -> bool:
+        accepted = bool(await super()._authenticate(session, listener))
+        if accepted:
+            await self._take_over(str(session.client_id))
+        else:
+            session.client_id = REFUSED  # amqtt would put it in the place of the one whose name it says
+        return accepted
+
+    async def _take_over(self, client_id: str) -> None:
+        """End the earlier connection and wait until its last will is said: it must not come after the new status."""
+        old, handler = self._sessions.get(client_id, (None, None))
+        if old is None or handler is None:
+            return
+        await self._del_all_subscriptions(old)
+        if old.transitions.is_connected():
+            await handler.handle_connection_closed()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TAKE_OVER_S):
+                    while old.transitions.is_connected():  # noqa: ASYNC110  amqtt tells nobody
+                        await asyncio.sleep(0.01)
+        if self._sessions.get(client_id, (None,))[0] is old:
+            del self._sessions[client_id]
 
 
 @asynccontextmanager

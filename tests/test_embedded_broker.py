@@ -1,4 +1,4 @@
-"""The embedded broker loses no message while boxes come and go."""
+"""The embedded broker loses no message while boxes come and go; a name belongs to one connection."""
 
 from __future__ import annotations
 
@@ -61,3 +61,54 @@ async def test_boxes_that_come_and_go_cost_no_message(tmp_path: Path, caplog: py
             each.loop_stop()
     assert heard == [str(number).encode() for number in range(MESSAGES)]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_who_connects_anew_takes_over_and_who_has_no_password_does_not(tmp_path: Path) -> None:
+    """Else a box that comes back before its old connection has ended could hear no receipt."""
+    passwords, port = tmp_path / "passwords", free_port()
+    password = enrol(passwords, "air-01")
+    heard: dict[str, list[bytes]] = {"first": [], "second": []}
+    ended: list[str] = []
+    said: list[bytes] = []
+
+    def client(label: str, name: str, secret: str) -> paho.Client:
+        made = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, reconnect_on_failure=False)
+        made.username_pw_set(name, secret)
+        made.will_set("v1/up/air-01/status", f"{label} is gone", 1)
+        made.on_message = lambda _client, _data, message: heard[label].append(bytes(message.payload))
+        made.on_disconnect = lambda *_: ended.append(label)
+        subscribed = threading.Event()
+        made.on_subscribe = lambda *_: subscribed.set()
+        made.connect("127.0.0.1", port)
+        made.loop_start()
+        made.subscribe(f"v1/down/{name}/stored")
+        subscribed.wait(2)
+        return made
+
+    async def receipt(text: str, label: str) -> None:
+        centre.publish("v1/down/air-01/stored", text)
+        async with asyncio.timeout(5):
+            while text.encode() not in heard[label]:
+                await asyncio.sleep(0.02)
+
+    async with embedded_broker(host="127.0.0.1", port=port, password_file=passwords, collector_password="secret"):
+        centre = await asyncio.to_thread(client, "centre", "collector", "secret")
+        centre.on_message = lambda _client, _data, message: said.append(bytes(message.payload))
+        centre.subscribe("v1/up/+/status")
+        first = await asyncio.to_thread(client, "first", "air-01", password)
+        stranger = await asyncio.to_thread(client, "stranger", "air-01", "guessed")
+        await receipt("still heard", "first")
+        assert ended == ["stranger"]
+        second = await asyncio.to_thread(client, "second", "air-01", password)
+        await receipt("heard by the newer one", "second")
+        async with asyncio.timeout(5):
+            while "first" not in ended:
+                await asyncio.sleep(0.02)
+        second.publish("v1/up/air-01/status", "second is here")
+        async with asyncio.timeout(5):
+            while b"second is here" not in said:
+                await asyncio.sleep(0.02)
+        assert said == [b"first is gone", b"second is here"]
+        for each in (centre, first, second, stranger):
+            each.disconnect()
+            each.loop_stop()
