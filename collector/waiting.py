@@ -17,6 +17,8 @@ MOST_BYTES = 64_000_000
 HOLD_S = 3.0
 """What the sinks work through in so long may wait; boxes send again after five seconds."""
 BATCH = 400
+MANY, MANY_BYTES = 1200, 200_000
+"""A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
 URGENT = f"/{PRIORITY[0]}"
 FOR_THE_REST = 4
 """One in so many of a batch is not for plates, however many wait."""
@@ -56,9 +58,13 @@ class Waiting:
     def take(self) -> list[Message]:
         """The next batch, plates before the rest, each in the order in which it came."""
         rest = min(len(self._rest), max(BATCH - len(self._urgent), BATCH // FOR_THE_REST))
-        batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), BATCH - rest))]
-        batch += [self._rest.popleft() for _ in range(rest)]
-        self._bytes_taken += sum(len(message.payload) for message in batch)
+        plates = [self._urgent.popleft() for _ in range(min(len(self._urgent), BATCH - rest))]
+        batch = plates + [self._rest.popleft() for _ in range(rest)]
+        size = sum(len(message.payload) for message in batch)
+        while self._rest and not plates and len(batch) < MANY and size < MANY_BYTES:
+            batch.append(self._rest.popleft())
+            size += len(batch[-1].payload)
+        self._bytes_taken += size
         return batch
 
     def worked(self, count: int, seconds: float) -> None:

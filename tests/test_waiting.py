@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from collector.batch import Message
-from collector.waiting import BATCH, LEAST, MOST, MOST_BYTES, Waiting
+from collector.waiting import BATCH, LEAST, MANY, MOST, MOST_BYTES, Waiting
 from edge_agent.contract.topics import up
 
 
@@ -34,6 +34,15 @@ def test_plates_without_end_leave_a_quarter_to_the_rest() -> None:
     assert len(batch) == BATCH
     assert sum(m.topic.endswith("plates") for m in batch) == BATCH * 3 // 4
     assert len(waiting) == 3 * BATCH
+
+
+@pytest.mark.parametrize(("plates", "size", "taken"), [(0, 100, MANY), (0, 1000, BATCH), (1, 100, BATCH)])
+def test_small_messages_are_taken_many_at_once_unless_a_plate_would_wait(plates: int, size: int, taken: int) -> None:
+    waiting = filled(plates=plates, readings=0)
+    for n in range(2 * MANY):
+        assert waiting.put(message("readings", n, size))
+    assert len(waiting.take()) == taken
+    assert len(waiting) == plates + 2 * MANY - taken
 
 
 def test_everything_comes_out_once() -> None:
