@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import ssl
 import subprocess
 import sys
@@ -113,14 +115,15 @@ def expired(city: City) -> tuple[Path, Path]:
 
 
 def revoked(city: City) -> tuple[Path, Path]:
-    """Copies of a certificate that was revoked afterwards; Mosquitto is started anew with the new list."""
+    """Copies of a certificate that was revoked afterwards; Mosquitto reads the new list."""
     certificate, key = city.authority.issue("air-02", days=300)
     copies = city.folder / "air-02.revoked.pem", city.folder / "air-02.revoked.key"
     copies[0].write_bytes(certificate.read_bytes())
     copies[1].write_bytes(key.read_bytes())
     assert main(["certificate", str(city.folder / "authority"), "air-02", "--revoke"]) == 0
     assert city.centre.mosquitto is not None
-    city.centre.mosquitto.kill()
+    os.kill(city.centre.mosquitto.pid, signal.SIGHUP)
+    time.sleep(0.5)
     return copies
 
 
