@@ -36,9 +36,8 @@ def _certificate(options: argparse.Namespace) -> int:
     authority = Authority(options.folder)
     if options.revoke:
         authority.revoke(options.name)
-        print(
-            f"revoked; now bring {authority.crl} to Mosquitto's crlfile and send it SIGHUP; restart it to end connections that stand"
-        )
+        print(f"revoked; now bring {authority.crl} to Mosquitto's crlfile and send it SIGHUP;")
+        print("connections that stand end only when Mosquitto is restarted")
         return 0
     certificate, key = authority.issue(options.name, days=options.days, addresses=options.address)
     if options.address:
