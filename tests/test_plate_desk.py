@@ -12,6 +12,7 @@ from sqlalchemy import Engine, func, select
 from collector.alerts.desk import ALERTS, Forgotten, PlateDesk
 from collector.alerts.sightings import SIGHTINGS, parse_identity
 from collector.alerts.watchlist import WatchlistError
+from edge_agent.contract.runs import MAX_NUMBER
 
 CAMERA = FLEET["cam-01"]
 
@@ -131,6 +132,12 @@ def test_everything_of_a_read_is_kept(desk: PlateDesk) -> None:
 def test_pictures_that_are_not_there(desk: PlateDesk, identity: str) -> None:
     desk.take(CAMERA, 7, [(1, plate())], NOON)
     assert desk.picture(identity) is None
+
+
+def test_the_largest_identity_has_its_picture(desk: PlateDesk) -> None:
+    read = plate()
+    desk.take(CAMERA, MAX_NUMBER, [(MAX_NUMBER, read)], NOON)
+    assert desk.picture(desk.plates()[0].id) == read.jpeg
 
 
 def test_what_is_no_jpeg_is_not_shown(desk: PlateDesk) -> None:

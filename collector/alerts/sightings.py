@@ -52,7 +52,7 @@ SIGHTINGS = Table(
 
 COLUMNS = [column for column in SIGHTINGS.c if column.name != "jpeg"]
 """What `from_row` needs."""
-_IDENTITY = re.compile(r"([a-z][a-z0-9-]{0,31})\.([0-9]{1,10})\.([0-9]{1,16})")
+_IDENTITY = re.compile(r"([a-z][a-z0-9-]{0,31})\.([0-9]{1,16})\.([0-9]{1,16})")
 
 
 class Details(msgspec.Struct, frozen=True, kw_only=True):
