@@ -90,6 +90,7 @@ class _Broker(Broker):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self._subscriptions = _Subscriptions()
+        self._taking_over = asyncio.Lock()
 
     async def _delete_session(self, client_id: str) -> None:
         """Comes before the password is asked for: nothing yet."""
@@ -103,19 +104,22 @@ class _Broker(Broker):
         return accepted
 
     async def _take_over(self, client_id: str) -> None:
-        """End the earlier connection and wait until its last will is said: it must not come after the new status."""
-        old, handler = self._sessions.get(client_id, (None, None))
-        if old is None or handler is None:
-            return
-        await self._del_all_subscriptions(old)
-        if old.transitions.is_connected():
-            await handler.handle_connection_closed()
+        """End the earlier connection and wait until its last will is said: it must not come after the new status.
+
+        One at a time: who is let in stands among the sessions before the next one is looked at.
+        """
+        async with self._taking_over:
+            old, handler = self._sessions.get(client_id, (None, None))
+            if old is None or handler is None:
+                return
             with suppress(TimeoutError):
                 async with asyncio.timeout(TAKE_OVER_S):
-                    while old.transitions.is_connected():  # noqa: ASYNC110  amqtt tells nobody
+                    while old.transitions.is_connected():
+                        await handler.handle_connection_closed()  # of no effect before its messages are handled
                         await asyncio.sleep(0.01)
-        if self._sessions.get(client_id, (None,))[0] is old:
-            del self._sessions[client_id]
+            await self._del_all_subscriptions(old)
+            if self._sessions.get(client_id, (None,))[0] is old:
+                del self._sessions[client_id]
 
 
 @asynccontextmanager

@@ -112,3 +112,43 @@ async def test_who_connects_anew_takes_over_and_who_has_no_password_does_not(tmp
         for each in (centre, first, second, stranger):
             each.disconnect()
             each.loop_stop()
+
+
+async def test_of_many_who_come_under_one_name_at_once_the_last_is_heard_and_hears(tmp_path: Path) -> None:
+    """As where a box was started twice: each comes back a second after the other has pushed it out."""
+    passwords, port = tmp_path / "passwords", free_port()
+    password = enrol(passwords, "air-01")
+    connected: dict[int, paho.Client] = {}
+    heard: set[int] = set()
+
+    def client(number: int) -> None:
+        made = paho.Client(CallbackAPIVersion.VERSION2, client_id="air-01", reconnect_on_failure=False)
+
+        def subscribe(*_: object) -> None:
+            made.subscribe("v1/down/air-01/stored", 1)
+
+        def gone(*_: object) -> None:
+            connected.pop(number, None)
+
+        made.username_pw_set("air-01", password)
+        made.on_connect = subscribe
+        made.on_disconnect = gone
+        made.on_subscribe = lambda *_: connected.__setitem__(number, made)
+        made.on_message = lambda *_: heard.add(number)
+        made.connect("127.0.0.1", port)
+        made.loop_start()
+
+    async with embedded_broker(host="127.0.0.1", port=port, password_file=passwords, collector_password="secret"):
+        centre = paho.Client(CallbackAPIVersion.VERSION2, client_id="collector")
+        centre.username_pw_set("collector", "secret")
+        await asyncio.to_thread(centre.connect, "127.0.0.1", port)
+        centre.loop_start()
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(asyncio.to_thread(client, number) for number in range(8)))
+            while len(connected) != 1 or heard != set(connected):
+                heard.clear()
+                centre.publish("v1/down/air-01/stored", "x")
+                await asyncio.sleep(0.2)
+        for each in (centre, *connected.values()):
+            each.disconnect()
+            each.loop_stop()
