@@ -42,7 +42,7 @@ def postgresql(home: Path, logs: Path, port: int) -> Database:
     secret.touch(mode=0o600)
     secret.write_text(PASSWORD)
     make = ["setpriv", *rights, "--", _find("initdb"), "-D", str(data), "-U", "collector", f"--pwfile={secret}"]
-    make += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
+    make += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"]
     subprocess.run(make, capture_output=True, check=True, cwd=home)
     single = ["setpriv", *rights, "--", _find("postgres"), "--single", "-D", str(data), "postgres"]
     subprocess.run(single, input=b"CREATE DATABASE collector\n", capture_output=True, check=True, cwd=home)

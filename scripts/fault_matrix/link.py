@@ -50,8 +50,6 @@ class Link:
         self.name, self.port = name, port
         self.busy = threading.Lock()
         self.spoilt = GOOD
-        self.met = 0
-        """Publications that were lost or repeated."""
         self._behind = behind
         self._chance = random.Random(seed)
         self._connections: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
@@ -140,9 +138,7 @@ class Link:
         if not (spoilt.drop or spoilt.repeat) or not topic.endswith(spoilt.of) or packet[0] >> 1 & 3:
             return 1
         chance = self._chance.random()
-        times = 0 if chance < spoilt.drop else 2 if chance < spoilt.drop + spoilt.repeat else 1
-        self.met += times != 1
-        return times
+        return 0 if chance < spoilt.drop else 2 if chance < spoilt.drop + spoilt.repeat else 1
 
     async def _deliver(self, packet: bytes, to: asyncio.StreamWriter) -> None:
         step = self.spoilt.piece or len(packet)

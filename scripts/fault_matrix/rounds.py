@@ -128,9 +128,8 @@ def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
                 result = compare(before, books, points, after, known)
                 if result.good or result.wrong:
                     return waited, result, before
-        except (SQLAlchemyError, OSError):
-            if waited > NORMAL_S:
-                raise
+        except (SQLAlchemyError, OSError) as error:
+            result = Comparison(waiting=[f"the centre cannot be read: {error}"])
         if waited > NORMAL_S:
             return waited, result, before
         time.sleep(LOOK_S)
