@@ -19,7 +19,9 @@ from collector.quality.settings import QualitySettings
 from edge_agent.contract.quantities import BY_NUMBER
 
 STEPS = 60
-_NEVER = -(10**15)
+_NEVER = -(10**13)
+_APART = 10**14
+"""Between the times of two boxes that are looked at together, and between their steps: more than any time is."""
 _FOLDS: dict[str, tuple[Any, ...]] = {"range": (np.fmin, np.fmax), "deviation": (np.add, np.add, np.add)}
 """How points are put together: lowest and highest; count, sum and sum of squares (whole numbers, so exact)."""
 
@@ -79,35 +81,73 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return cls(heard=never, since=never, steps=np.empty(0, np.int64), folded=empty)
 
 
-def attenuated(test: Test, window: Window, t: Times, ticks: Floats, sound: Bools) -> tuple[Flags, Window]:
-    """Flags of the test's rows, and the window behind these points.
+def attenuated(  # noqa: PLR0917
+    test: Test, windows: Sequence[Window], t: Times, ticks: Floats, sound: Bools, stops: NDArray[np.intp]
+) -> tuple[Flags, list[Window]]:
+    """Flags of the test's rows for many boxes, and each box's window behind its points.
 
-    t: (points,), rising and behind the window's; ticks, sound: (rows, points).
+    t: (points,), of each box rising and behind its window's; ticks, sound: (rows, points); stops: where the points of
+    each box end.
     """
-    heard = np.maximum.accumulate(np.concatenate((window.heard, np.where(sound, t, _NEVER)), axis=1), axis=1)
-    apart = t - heard[:, :-1]
-    fresh = np.where(sound & ((apart <= 0) | (apart > test.max_gap)), t, window.since)
-    since = np.maximum.accumulate(fresh, axis=1)
+    sizes = np.diff(stops, prepend=0)
+    box = np.repeat(np.arange(len(stops)), sizes)
+    heard = _newest([window.heard for window in windows], np.where(sound, t, _NEVER), sizes)
+    last = np.arange(len(t)) + box  # of each point, what was heard before it
+    apart = t - heard[:, last]
+    fresh = np.where(sound & ((apart <= 0) | (apart > test.max_gap)), t, _NEVER)
+    since = _newest([window.since for window in windows], fresh, sizes)
 
     step = t // test.step
-    steps = np.concatenate((window.steps, step))
-    points = _points(test.by, ticks, sound)
-    folded = [np.concatenate(pair, axis=1) for pair in zip(window.folded, points, strict=True)]
-    begins = np.searchsorted(steps, step - STEPS, side="right")
-    ends = np.arange(len(window.steps) + 1, len(steps) + 1)
-    between = np.stack((begins, ends), axis=1).ravel()[:-1]
+    filled = np.array([len(window.steps) for window in windows])
+    # each box's points behind its window; far from the steps of all other boxes
+    places = np.arange(len(t)) + np.cumsum(filled)[box]
+    steps = np.empty(len(t) + filled.sum(), np.int64)
+    old = np.ones(len(steps), np.bool_)
+    old[places] = False
+    steps[places] = step + box * _APART
+    steps[old] = np.concatenate([window.steps + i * _APART for i, window in enumerate(windows)])
+    folded = []
+    for i, points in enumerate(_points(test.by, ticks, sound)):
+        whole = np.empty((len(ticks), len(steps)))
+        whole[:, places], whole[:, old] = points, np.concatenate([window.folded[i] for window in windows], axis=1)
+        folded.append(whole)
+    first = np.searchsorted(steps, steps[places] - STEPS, side="right")
+    between = np.stack((first, places + 1), axis=1).ravel()[:-1]
     spread = _spread(test.by, [both[:, ::2] for both in _fold(test.by, folded, between)])
-    ready = sound & (since <= (step - STEPS + 1) * test.step) & (spread > 0)
+    ready = sound & (since[:, last + 1] <= (step - STEPS + 1) * test.step) & (spread > 0)
     flags = np.where(ready & (spread < test.suspect), SUSPECT, PASS).astype(np.uint8)
     flags[ready & (spread < test.fail)] = FAIL
 
     starts = np.flatnonzero(np.diff(steps, prepend=steps[0] - 1))
-    return flags, Window(
-        heard=heard[:, -1:],
-        since=since[:, -1:],
-        steps=steps[starts][-STEPS:],
-        folded=tuple(whole[:, -STEPS:] for whole in _fold(test.by, folded, starts)),
-    )
+    folded, steps = _fold(test.by, folded, starts), steps[starts]
+    ends = np.searchsorted(starts, places[stops - 1], side="right").tolist()
+    after = []
+    for i, (begin, end, column) in enumerate(
+        zip([0, *ends], ends, (stops + np.arange(len(stops))).tolist(), strict=False)
+    ):
+        place = slice(max(begin, end - STEPS), end)
+        after.append(
+            Window(
+                heard=heard[:, column : column + 1].copy(),
+                since=since[:, column : column + 1].copy(),
+                steps=steps[place] - i * _APART,
+                folded=tuple(whole[:, place].copy() for whole in folded),
+            )
+        )
+    return flags, after
+
+
+def _newest(before: Sequence[Times], times: Times, sizes: NDArray[np.intp]) -> Times:
+    """The newest up to each time of a box, behind the one from before (rows, 1): shape (rows, times + boxes)."""
+    boxes = np.arange(len(sizes))
+    laid = np.empty((len(times), times.shape[1] + len(sizes)), np.int64)
+    first = np.cumsum(sizes + 1) - sizes - 1
+    new = np.ones(laid.shape[1], np.bool_)
+    new[first] = False
+    laid[:, new], laid[:, first] = times, np.concatenate(before, axis=1)
+    apart = np.repeat(boxes, sizes + 1) * _APART
+    newest: Times = np.maximum.accumulate(np.maximum(laid, _NEVER) + apart, axis=1) - apart
+    return newest
 
 
 def _points(by: str, ticks: Floats, sound: Bools) -> tuple[Floats, ...]:

@@ -7,7 +7,7 @@ has a companion; after a restart of the collector there are none, so a minute th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -21,7 +21,7 @@ from collector.quality.qartod import FAIL, MISSING, SUSPECT, Bools, Flags, Float
 from collector.quality.settings import CORRECTED, TWINS, QualitySettings
 from edge_agent.contract.quantities import BY_NAME
 
-RECENT = 2048
+RECENT = 256
 _MINUTE = 60_000
 _DUST, _HUMIDITY, _DRY = BY_NAME["pm2_5"].number, BY_NAME["humidity"].number, BY_NAME[CORRECTED]
 
@@ -177,10 +177,18 @@ def _news(recent: dict[int, Recent], revisions: Sequence[Revision]) -> list[Revi
 def _compare(recent: dict[int, Recent], pair: tuple[int, int], limits: Twin, first: int, last: int) -> list[Revision]:
     """Mark the samples of the pair's one that differ from any sound one of the other in the same minute."""
     own, other = recent[pair[0]], recent[pair[1]]
-    place, beside = own.within(first, last), other.within(first, last)
+    beside = other.within(first, last)
+    others = np.where(other.sound[beside], other.values[beside], np.nan)
+    if np.isnan(others).all():
+        return []
+    place = own.within(first, last)
     values = own.values[place]
     apart = np.zeros(len(values), np.bool_)
-    for extreme in _extremes(own.at[place], other.at[beside], np.where(other.sound, other.values, np.nan)[beside]):
+    if first // _MINUTE == last // _MINUTE:
+        extremes: Iterable[Floats | float] = np.nanmin(others), np.nanmax(others)
+    else:
+        extremes = _extremes(own.at[place], other.at[beside], others)
+    for extreme in extremes:
         off = np.abs(values - extreme)
         apart |= (off > limits.absolute) & (off > limits.relative * (values + extreme) / 2)
     marked = place.start + np.flatnonzero(apart & own.sound[place] & (own.flags[place] < SUSPECT))

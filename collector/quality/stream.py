@@ -46,7 +46,7 @@ from collector.quality.gaps import Gap, Gaps
 from collector.quality.lot import Lot
 from collector.quality.memory import Memory
 from collector.quality.neighbourhood import Neighbourhood, View, alone
-from collector.quality.qartod import Flags, Floats, Samples, Tests
+from collector.quality.qartod import Flags, Floats, Tests
 from collector.quality.segment import Segment
 from collector.quality.settings import QualitySettings
 from collector.quality.sharing import Remembered
@@ -215,10 +215,9 @@ class Quality:
 
     def _judge_lot(self, devices: Sequence[str], quantities: tuple[int, ...], lot: Lot, tests: Tests) -> list[Judged]:
         keys, places = [(device, quantities) for device in devices], lot.places()
-        for key, place in zip(keys, places, strict=True):
-            for view in self._plans[key].views:
-                part = lot.samples.part(place)
-                _worsen(part.flags, view.rows, alone(view, part))
+        views = [self._plans[key].views for key in keys]
+        if any(views):
+            alone(views, lot.samples, lot.stops)
         flags, revised = self._in_time(keys, lot, tests)
         samples, judged = lot.samples, []
         for i, (device, place) in enumerate(zip(devices, places, strict=True)):
@@ -248,10 +247,7 @@ class Quality:
         firsts, ends = at[[place.start for place in places]].tolist(), at[stops - 1].tolist()
         befores = at[stops - 2].tolist()
         lasts = [self._before(key, first, tests) for key, first in zip(keys, firsts, strict=True)]
-        windows = [
-            _move(self._plans[key].windowed, last.windows if last else None, lot.samples.part(place))
-            for key, last, place in zip(keys, lasts, places, strict=True)
-        ]
+        windows = _move(self._plans[keys[0]].windowed, lasts, lot)
         fresh = no_tail(len(tests.divisor))
         jumps = [last is not None and last.jumps_to(first) for last, first in zip(lasts, firsts, strict=True)]
         near = [
@@ -286,14 +282,16 @@ class Quality:
         return max(before, key=lambda s: s.end) if before else None
 
 
-def _move(tests: tuple[Test, ...], windows: tuple[Window, ...] | None, samples: Samples) -> tuple[Window, ...]:
-    """Run the tests that look at windows, on the samples' own flags; gives the windows behind the samples."""
-    moved = []
-    for test, window in zip(tests, windows or map(Window.new, tests), strict=True):
-        marks, after = attenuated(test, window, samples.at, samples.ticks[test.rows], samples.sound[test.rows])
+def _move(tests: tuple[Test, ...], lasts: Sequence[Segment | None], lot: Lot) -> list[tuple[Window, ...]]:
+    """Run the tests that look at windows, on the samples' own flags; gives each box's windows behind its samples."""
+    samples, moved = lot.samples, []
+    for i, test in enumerate(tests):
+        before = [last.windows[i] if last else Window.new(test) for last in lasts]
+        ticks, sound = samples.ticks[test.rows], samples.sound[test.rows]
+        marks, after = attenuated(test, before, samples.at, ticks, sound, lot.stops)
         _worsen(samples.flags, test.rows, marks)
         moved.append(after)
-    return tuple(moved)
+    return list(zip(*moved, strict=True)) if tests else [()] * len(lasts)
 
 
 def _worsen(flags: Flags, rows: list[int], marks: Flags) -> None:
