@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from collector.batch import Message
-from edge_agent.contract.events import PRIORITY
+from edge_agent.contract.events import URGENT
 
 MOST, LEAST = 20_000, 200
 """Messages of one queue: however fast, and however slow the sinks are."""
@@ -19,7 +19,7 @@ HOLD_S = 3.0
 BATCH = 400
 MANY, MANY_BYTES = 1200, 200_000
 """A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
-URGENT = f"/{PRIORITY[0]}"
+PLATES = f"/{URGENT}"
 FOR_THE_REST = 4
 """One in so many of a batch is not for plates, however many wait."""
 
@@ -44,7 +44,7 @@ class Waiting:
 
     def put(self, message: Message) -> bool:
         """Keep a message; False if there is no room for it."""
-        queue = self._urgent if message.topic.endswith(URGENT) else self._rest
+        queue = self._urgent if message.topic.endswith(PLATES) else self._rest
         # a status is said once for each connection
         if (
             len(queue) >= (MOST if message.topic.endswith("/status") else self.room)

@@ -84,16 +84,12 @@ async def run(config: DeviceConfig, sources: Sources = sources_of) -> None:
 
 async def _run(config: DeviceConfig, sources: Sources) -> None:
     health = Health()
-    async with health.pulse.watched(partial(_say_stuck, health)):
-        await _run_parts(config, sources, health)
-
-
-async def _run_parts(config: DeviceConfig, sources: Sources, health: Health) -> None:
     state = Path(config.state)
-    password = _password(config)
-    certificate.check_name(config.device, config.broker)
-    with await _on_disk(partial(lock_state, state), state, health):
-        await _run_locked(config, state, sources, health, password)
+    async with health.pulse.watched(partial(_say_stuck, health)):
+        password = _password(config)
+        certificate.check_name(config.device, config.broker)
+        with await _on_disk(partial(lock_state, state), state, health):
+            await _run_locked(config, state, sources, health, password)
 
 
 async def _run_locked(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge_agent.contract.events import PRIORITY
+from edge_agent.contract.events import URGENT
 from edge_agent.contract.runs import ranges
 from edge_agent.settings import UplinkSettings
 
@@ -32,9 +32,6 @@ class Flight:
     again_at: float = 0.0
     held: bool = False
     """It was due again when the way bore no more; the next receipt lets it go."""
-
-
-URGENT = PRIORITY[0]
 
 
 class Flights:

@@ -1,6 +1,7 @@
-"""Events on disk until the collector has stored them.
+"""Events on the box until the collector has stored them.
 
-One SQLite file: `synchronous=FULL`, so an event that `put` has returned survives a power cut. Every event gets a number
+One SQLite file: `synchronous=FULL`, so an event that `put` has returned survives a power cut, unless the box keeps its
+outbox in memory. Every event gets a number
 that rises by one and is never given twice; to the collector it is known by the outbox id of the start in which it was
 made and its number there (`outbox_epochs.py`). The file keeps within a byte cap by dropping the oldest events of the
 least important kind; the dropped numbers are kept until the collector knows of them. Where many events wait, the oldest
@@ -22,11 +23,11 @@ from typing import Literal, NamedTuple, Self, TypeVar
 
 import msgspec
 
-from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, Event
+from edge_agent.contract.events import EVENT_OF, KIND_OF, PRIORITY, URGENT, Event
 from edge_agent.contract.runs import MAX_NUMBERS, pack_runs, ranges
 from edge_agent.outbox_epochs import drop_empty, last_number, read_epochs
 from edge_agent.outbox_file import Waiting, bytes_in_file, in_memory, open_outbox, used_bytes, waiting
-from edge_agent.outbox_lost import LostRuns, note_lost, read_lost
+from edge_agent.outbox_lost import DAMAGED, LostRuns, note_lost, read_lost
 from edge_agent.outbox_rows import JOINED_KINDS, Row, add, delete, discard, join, of_kind, oldest
 
 log = logging.getLogger(__name__)
@@ -34,21 +35,17 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Storage = Literal["disk", "memory"]
 
-URGENT = ("plates",)
-"""Kinds that no commit is held up for: alerts rest on them."""
 DROP_AT_ONCE = 500
 """Events dropped together when the cap is reached, so that a full outbox does not drop at every event."""
 PACK_EVENTS = 1000
 """Events in one pack at most."""
 MAX_EVENT_BYTES = 240 * 1024
 """A larger event fits into no pack that the collector would read."""
-DAMAGED = "the bytes on disk were damaged"
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode: dict[str, Callable[[bytes], Event]] = {
     kind: msgspec.msgpack.Decoder(event).decode for kind, event in EVENT_OF.items()
 }
-_decode_runs = msgspec.msgpack.Decoder(tuple[int, ...]).decode
 
 
 class _Put(NamedTuple):
@@ -118,7 +115,7 @@ class Outbox:
         put = _Put(KIND_OF[type(event)], event.at, _encode(event), loop.create_future())
         self.bytes_put += bytes_in_file(len(put.body))
         self._pending.append(put)
-        if put.kind in URGENT or not self._commit_s:
+        if put.kind == URGENT or not self._commit_s:
             self._commit_now()
         elif self._commit_later is None:
             self._commit_later = loop.call_later(self._commit_s, self._commit_now)
@@ -271,10 +268,6 @@ class Outbox:
     def _drop_empty_epochs(self) -> None:
         if len(self.epochs) > 1:
             drop_empty(self._db, self.epochs)
-
-    def _write(self, sql: str, parameters: tuple[int, ...]) -> None:
-        with self._db:
-            self._db.execute(sql, parameters)
 
 
 def _spans(numbers: list[int]) -> list[tuple[int, int]]:

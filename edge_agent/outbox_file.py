@@ -18,9 +18,6 @@ log = logging.getLogger(__name__)
 
 PAGE_BYTES = 1024
 """Of a new file: a commit writes some pages, so small ones spare the flash."""
-"""SQLite's page, unless a file was made with another."""
-
-
 MEMORY = ":memory:"
 
 

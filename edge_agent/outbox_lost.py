@@ -14,6 +14,7 @@ from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges
 from edge_agent.outbox_epochs import Epochs
 from edge_agent.outbox_seal import intact, seal
 
+DAMAGED = "the bytes on disk were damaged"
 MAX_RUNS = 1000
 """Of one message, so that it stays small."""
 AT_ONCE = 8

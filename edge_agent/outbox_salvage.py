@@ -19,7 +19,7 @@ import msgspec
 from edge_agent.contract.events import PRIORITY
 from edge_agent.contract.runs import MAX_NUMBER, MAX_NUMBERS, pack_runs, ranges
 from edge_agent.outbox_epochs import Epochs, last_number, put_epoch, read_epochs
-from edge_agent.outbox_lost import LostRuns, note_lost, read_lost
+from edge_agent.outbox_lost import DAMAGED, LostRuns, note_lost, read_lost
 from edge_agent.outbox_rows import JOINED, SINGLE, Row, add, of_this_file, put_joined, unpack
 from edge_agent.outbox_schema import bring_up_to_date
 from edge_agent.outbox_seal import intact
@@ -28,7 +28,6 @@ DAMAGED_KEPT = 2
 """Damaged files kept for a technician to look at."""
 TRIES = 20_000
 """Unreadable spans of a table that are looked into; each is halved until it reads or is one number."""
-DAMAGED = "the bytes on disk were damaged"
 UNKNOWN = ""
 """The kind of events of which nothing can be read."""
 UNREADABLE = (sqlite3.DatabaseError, msgspec.MsgspecError, ValueError, TypeError, LookupError)

@@ -26,8 +26,6 @@ Flags = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 
 _BEYOND = 1e18
-_NEVER = -(10**15)
-"""Time of a point that is not there: further from any real one than every gap."""
 
 
 class Samples(msgspec.Struct, frozen=True, kw_only=True, eq=False):

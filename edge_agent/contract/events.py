@@ -215,3 +215,5 @@ EVENT_OF: dict[str, type] = {kind: event for event, kind in KIND_OF.items()}
 
 PRIORITY = ("plates", "readings", "wifi", "health")
 """What is sent first and dropped last."""
+URGENT = PRIORITY[0]
+"""What waits for nothing else: alerts rest on it."""

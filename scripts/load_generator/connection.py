@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-CONNACK, PUBLISH, PINGRESP = 0x20, 0x30, 0xD0
+CONNACK, PUBLISH = 0x20, 0x30
 _PINGREQ, _DISCONNECT = b"\xc0\x00", b"\xe0\x00"
 
 

@@ -21,7 +21,6 @@ OVERHEAD_BYTES = 160
 """Of MQTT, TCP and IP for a pack and its receipt."""
 READINGS = 6
 YEAR_MIN = 525_600
-MONTH_S = 30 * 86_400
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
