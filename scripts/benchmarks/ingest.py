@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -14,17 +12,14 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from collector.credentials import enrol
-from edge_agent.clock import now_ms
-from scripts.benchmarks._boxes import USER, Plan, Told
+from scripts.benchmarks._boxes import Told
+from scripts.benchmarks._played import FULL, Boxes, told
 from scripts.benchmarks.figure import Figure, Line
 from scripts.load_generator.centre import Centre
-from scripts.load_generator.fleet import PASSWORDS, make_fleet
+from scripts.load_generator.fleet import make_fleet
 
 STORES = {"victoria-metrics": "VictoriaMetrics", "influxdb": "InfluxDB 1.6.7"}
 BOXES = 10_000
-READINGS = 360
-"""In a full pack: 60 samples of six quantities."""
 RETURNING, PACKS, WINDOW = 400, 40, 4
 """Boxes with a backlog, full packs that each has, and the half of a box's window that the backlog gets."""
 LIVE = 1500
@@ -33,8 +28,6 @@ HALF_LOAD = 1500.0
 """Packs a second: half of what is to be reached."""
 SECONDS = 12.0
 LOOK_S = 0.2
-HOUR = 3_600_000
-ROOT = Path(__file__).parents[2]
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +59,10 @@ def measure() -> Figure:
 def _throughput(store: str, collector: Collector) -> Sequence[Line]:
     full = collector.play(RETURNING, samples=60, packs=PACKS, window=WINDOW, seconds=SECONDS)
     live = collector.play(LIVE, samples=1, packs=60, window=1, seconds=SECONDS)
-    rate, singles = full.told.packs_per_s * READINGS, live.told.packs_per_s
+    rate, singles = full.told.packs_per_s * FULL, live.told.packs_per_s
     return (
         Line(name=f"{store}: packs of 60 samples of six", value=rate, unit="readings/s", at_least=300_000),
-        Line(
-            name="  for each second of the processor", value=full.told.receipts * READINGS / full.cpu_s, unit="readings"
-        ),
+        Line(name="  for each second of the processor", value=full.told.receipts * FULL / full.cpu_s, unit="readings"),
         Line(name=f"{store}: packs of one sample of six", value=singles, unit="packs/s", at_least=3000),
         Line(name="  for each second of the processor", value=live.told.receipts / live.cpu_s, unit="packs"),
         Line(name="  memory", value=max(full.memory_mb, live.memory_mb), unit="MB", at_most=300),
@@ -99,20 +90,17 @@ def _at_ease(collector: Collector) -> Sequence[Line]:
 def _collector(folder: Path, store: str) -> Iterator[Collector]:
     devices = list(make_fleet(folder / "fleet", BOXES, {"air": 1}))
     centre = Centre(folder, folder / "fleet", store)
-    password = enrol(folder / "fleet" / PASSWORDS, USER)
-    with (folder / "access").open("a") as access:
-        access.write(f"\nuser {USER}\ntopic write v1/up/#\ntopic read v1/down/#\n")
+    boxes = Boxes(centre, devices)
     with centre:
-        yield Collector(centre, devices, password)
+        yield Collector(centre, boxes)
 
 
 class Collector:
     """A collector on a core of its own: everything else keeps off it."""
 
-    def __init__(self, centre: Centre, devices: Sequence[str], password: str) -> None:
+    def __init__(self, centre: Centre, boxes: Boxes) -> None:
         self._process = psutil.Process(centre.processes["collector"].pid)
-        self._port, self._devices, self._password = centre.mqtt_port, devices, password
-        self._played = 0
+        self._boxes = boxes
         cores = os.sched_getaffinity(0)
         own = {max(cores)}
         self._others = cores - own or cores
@@ -123,36 +111,19 @@ class Collector:
     def play(
         self, boxes: int, *, samples: int, packs: int, seconds: float, window: int = 1, packs_per_s: float = 0
     ) -> Cost:
-        """Let so many boxes send, each from a new outbox; see Plan."""
-        self._played += 1
-        # hours that have not ended, so that no averages are made meanwhile
-        plan = Plan(
-            port=self._port,
-            password=self._password,
-            devices=self._devices[:boxes],
-            outbox=self._played,
-            start=now_ms() // HOUR * HOUR + HOUR,
-            samples=samples,
-            packs=packs,
-            seconds=seconds,
-            window=window,
-            packs_per_s=packs_per_s,
-        )
+        """Let so many boxes send; see Plan."""
         memory = 0.0
-        command = [sys.executable, "-m", "scripts.benchmarks._boxes"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as played:
-            assert played.stdin is not None and played.stdout is not None
+        sent = self._boxes.play(
+            boxes, samples=samples, packs=packs, seconds=seconds, window=window, packs_per_s=packs_per_s
+        )
+        with sent as played:
             os.sched_setaffinity(played.pid, self._others)
-            played.stdin.write(msgspec.json.encode(plan))
-            played.stdin.close()
-            played.stdout.readline()  # all is prepared
             before = self._spent_s()
             while played.poll() is None:
                 memory = max(memory, self._process.memory_info().rss / 1e6)
                 time.sleep(LOOK_S)
             spent = self._spent_s() - before
-            told = msgspec.json.decode(played.stdout.read(), type=Told)
-        return Cost(told=told, cpu_s=spent, memory_mb=memory)
+            return Cost(told=told(played), cpu_s=spent, memory_mb=memory)
 
     def _spent_s(self) -> float:
         times = self._process.cpu_times()

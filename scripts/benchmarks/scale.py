@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -15,22 +14,17 @@ from typing import Self
 import msgspec
 import psutil
 
-from collector.credentials import enrol
-from edge_agent.clock import now_ms
-from scripts.benchmarks._boxes import USER, Plan, Told
+from scripts.benchmarks._boxes import Told
+from scripts.benchmarks._played import FULL, Boxes, told
 from scripts.benchmarks.figure import Figure, Line
 from scripts.fault_matrix.databases import postgresql
 from scripts.fault_matrix.programs import free_ports
 from scripts.load_generator.centre import Centre
-from scripts.load_generator.fleet import PASSWORDS, make_fleet
+from scripts.load_generator.fleet import make_fleet
 
 BOXES = 2000
 COUNTS = (1, 2, 4)
-READINGS = 360
-"""In a full pack: 60 samples of six quantities."""
 SECONDS = 10.0
-HOUR = 3_600_000
-ROOT = Path(__file__).parents[2]
 
 
 def measure() -> Figure:
@@ -41,7 +35,7 @@ def measure() -> Figure:
             name = f"{count} on PostgreSQL" if count else "1 on SQLite"
             full = centre.play(400, samples=60, packs=40, window=4)
             live = centre.play(1500, samples=1, packs=60, window=1)
-            lines += _lines(name, full, READINGS, "readings")
+            lines += _lines(name, full, FULL, "readings")
             lines += _lines(name, live, 1, "packs of one sample")
     return Figure(
         title=f"Several collectors behind $share on {os.cpu_count()} cores",
@@ -75,13 +69,10 @@ class _Several(Centre):
     """A centre with several collectors that share; with none of these, the one of `Centre` on SQLite."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        self._devices = list(make_fleet(folder / "fleet", BOXES, {"air": 1}))
+        devices = list(make_fleet(folder / "fleet", BOXES, {"air": 1}))
         super().__init__(folder, folder / "fleet")
-        self._password = enrol(folder / "fleet" / PASSWORDS, USER)
-        with (folder / "access").open("a") as access:
-            access.write(f"\nuser {USER}\ntopic write v1/up/#\ntopic read v1/down/#\n")
+        self._boxes = Boxes(self, devices)
         self._stack = ExitStack()
-        self._played = 0
         self._database = None
         if count:
             single = Path(self._commands.pop("collector")[-1]).read_text()
@@ -113,30 +104,14 @@ class _Several(Centre):
         return super()._works(name, log, heard)
 
     def play(self, boxes: int, *, samples: int, packs: int, window: int) -> _Cost:
-        """Let so many boxes send, each from a new outbox; see Plan."""
-        self._played += 1
-        plan = Plan(
-            port=self.mqtt_port,
-            password=self._password,
-            devices=self._devices[:boxes],
-            outbox=self._played,
-            start=now_ms() // HOUR * HOUR + HOUR,  # no averages are made meanwhile
-            samples=samples,
-            packs=packs,
-            seconds=SECONDS,
-            window=window,
-        )
-        command = [sys.executable, "-m", "scripts.benchmarks._boxes"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as played:
-            assert played.stdin is not None and played.stdout is not None
-            played.stdin.write(msgspec.json.encode(plan))
-            played.stdin.close()
-            played.stdout.readline()  # all is prepared
+        """Let so many boxes send; see Plan."""
+        sent = self._boxes.play(boxes, samples=samples, packs=packs, seconds=SECONDS, window=window)
+        with sent as played:
             before = self._spent()
-            told = msgspec.json.decode(played.stdout.read(), type=Told)
+            result = told(played)
             after = self._spent()
         time.sleep(1)
-        return _Cost(told=told, spent={part: after[part] - before.get(part, 0) for part in after})
+        return _Cost(told=result, spent={part: after[part] - before.get(part, 0) for part in after})
 
     def _spent(self) -> dict[str, float]:
         """Processor seconds so far by part; of PostgreSQL with the processes that serve its connections."""
