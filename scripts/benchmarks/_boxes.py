@@ -102,7 +102,7 @@ class _Boxes:
         return Told(
             sent=len(waits),
             receipts=len(self._waits),
-            packs_per_s=in_time / seconds,
+            packs_per_s=in_time / max(seconds, TICK_S),
             median_s=waits[len(waits) // 2],
             p99_s=waits[len(waits) * 99 // 100],
         )
