@@ -14,7 +14,7 @@ from scripts.fault_matrix.numbered import COPY
 from scripts.fault_matrix.programs import Program
 from scripts.fault_matrix.side_log import Reader
 
-DISK_MB = 12
+DISK_MB = 24
 
 
 class Box:

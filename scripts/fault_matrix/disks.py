@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-OPTIONS = ["-q", "-F", "-b", "1024", "-m", "0", "-E", "lazy_itable_init=0"]
+OPTIONS = ["-q", "-F", "-b", "4096", "-m", "0", "-E", "lazy_itable_init=0"]
 
 
 class Disk:
@@ -55,7 +55,7 @@ class Disk:
     def fill(self) -> None:
         """Leave no block free."""
         with self._ballast.open("ab", buffering=0) as out:
-            for size in (1 << 20, 1 << 12, 1 << 10):
+            for size in (1 << 20, 1 << 12):
                 with suppress(OSError):
                     while True:
                         os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), size)
@@ -114,7 +114,7 @@ def can_mount() -> bool:
         return False
     with TemporaryDirectory() as folder:
         try:
-            Disk(Path(folder) / "trial", 2).close()
+            Disk(Path(folder) / "trial", 8).close()
         except (OSError, subprocess.CalledProcessError):
             return False
     return True
