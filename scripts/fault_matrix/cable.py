@@ -27,12 +27,11 @@ class Cable:
         self.name = name
         number = next(_COUNT)
         self._namespace = f"faults-{os.getpid()}-{number}"
-        self.card = f"f{os.getpid() % 10**6}-{number}"
-        """Its end on this machine."""
+        self._card = f"f{os.getpid() % 10**6}-{number}"
         net = f"10.{70 + os.getpid() % 100}.{number % 250}"
         self.address = f"{net}.1"
         """Where the broker is reached."""
-        self._far, self._far_card = f"{net}.2", f"{self.card}x"
+        self._far = f"{net}.2"
 
     @property
     def inside(self) -> list[str]:
@@ -41,32 +40,27 @@ class Cable:
 
     def open(self) -> Self:
         """Make namespace, cards and addresses. Raises CalledProcessError where that is not allowed."""
-        far = self._far_card
+        far = f"{self._card}x"
         _ip("netns", "add", self._namespace)
-        _ip("link", "add", self.card, "type", "veth", "peer", "name", far)
+        _ip("link", "add", self._card, "type", "veth", "peer", "name", far)
         _ip("link", "set", far, "netns", self._namespace)
-        _ip("addr", "add", f"{self.address}/24", "dev", self.card)
+        _ip("addr", "add", f"{self.address}/24", "dev", self._card)
         _ip("-n", self._namespace, "addr", "add", f"{self._far}/24", "dev", far)
         _ip("-n", self._namespace, "link", "set", far, "up")
         _ip("-n", self._namespace, "link", "set", "lo", "up")
-        _ip("link", "set", self.card, "up")
+        _ip("link", "set", self._card, "up")
         return self
-
-    def without_arp(self) -> None:
-        """Let neither end ask for addresses, which a radio link does not either."""
-        _ip("link", "set", self.card, "arp", "off")
-        _ip("-n", self._namespace, "link", "set", self._far_card, "arp", "off")
 
     def close(self) -> None:
         """Take it away; whoever runs in it has ended."""
         with suppress(subprocess.CalledProcessError):
-            _ip("link", "del", self.card)
+            _ip("link", "del", self._card)
         with suppress(subprocess.CalledProcessError):
             _ip("netns", "del", self._namespace)
 
     def spoil(self, spoilt: Spoilt) -> None:
         """Pull the cable, or put it in again."""
-        _ip("link", "set", self.card, "down" if spoilt.state in PULLED else "up")
+        _ip("link", "set", self._card, "down" if spoilt.state in PULLED else "up")
 
 
 @cache

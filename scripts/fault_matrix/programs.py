@@ -66,7 +66,7 @@ class Program:
 
     def ready(self, limit_s: float = 30.0) -> None:
         """Wait until it takes connections, if that is known. Raises TimeoutError."""
-        wait_until(lambda: self.alive and listens(self.port), limit_s, f"{self.name} listens; see {self.log}")
+        wait_until(lambda: self.alive and _listens(self.port), limit_s, f"{self.name} listens; see {self.log}")
 
     def kill(self) -> None:
         """kill -9; it stays down until it is started."""
@@ -164,8 +164,7 @@ def free_ports(count: int) -> list[int]:
     raise OSError("no free ports")
 
 
-def listens(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether somebody takes connections there."""
-    with suppress(OSError), socket.create_connection((host, port), 0.5):
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.5):
         return True
     return False

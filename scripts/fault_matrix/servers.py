@@ -35,16 +35,21 @@ def mosquitto(
         "\n".join(lines) + f"\nuser root\nallow_anonymous false\npassword_file {passwords}\nacl_file {access}\n"
         f"persistence true\npersistence_location {home}/\nautosave_interval 2\n"
     )
-    return Program("mosquitto", [_find("mosquitto"), "-c", str(conf)], folder, port=port)
+    return Program("mosquitto", [program("mosquitto"), "-c", str(conf)], folder, port=port)
 
 
 def influxd(home: Path, logs: Path, ports: tuple[int, int]) -> Program:
     """Debian's InfluxDB 1.6.7; it listens on the first port."""
     conf = logs / "influxd.conf"
-    conf.write_text(
-        f"""
+    conf.write_text(influxd_settings(home, *ports))
+    return Program("influxd", [program("influxd"), "-config", str(conf)], logs, port=ports[0])
+
+
+def influxd_settings(home: Path, port: int, other: int) -> str:
+    """InfluxDB's file; it listens on `port` for questions and lines, and takes the other for itself."""
+    return f"""
         reporting-disabled = true
-        bind-address = "127.0.0.1:{ports[1]}"
+        bind-address = "127.0.0.1:{other}"
         [meta]
           dir = "{home}/meta"
         [data]
@@ -52,19 +57,17 @@ def influxd(home: Path, logs: Path, ports: tuple[int, int]) -> Program:
           wal-dir = "{home}/wal"
           query-log-enabled = false
         [http]
-          bind-address = "127.0.0.1:{ports[0]}"
+          bind-address = "127.0.0.1:{port}"
           log-enabled = false
         [monitor]
           store-enabled = false
         """
-    )
-    return Program("influxd", [_find("influxd"), "-config", str(conf)], logs, port=ports[0])
 
 
 def victoria_metrics(home: Path, logs: Path, port: int) -> Program:
     """Debian's VictoriaMetrics 1.79."""
     command = [
-        _find("victoria-metrics"),
+        program("victoria-metrics"),
         f"-storageDataPath={home}/data",
         f"-httpListenAddr=127.0.0.1:{port}",
         "-retentionPeriod=100y",
@@ -86,8 +89,9 @@ def make_database(port: int, limit_s: float = 30.0) -> None:
     raise URLError("InfluxDB does not answer")
 
 
-def _find(name: str) -> str:
+def program(name: str) -> str:
+    """Where a program stands, also where it is not in everybody's path. Raises FileNotFoundError."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
     if found is None:
-        raise FileNotFoundError(f"{name} is not installed; scripts/faults installs it")
+        raise FileNotFoundError(f"{name} is not installed")
     return found

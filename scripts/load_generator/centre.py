@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +23,8 @@ from collector.credentials import access_list
 from collector.database import open_database
 from collector.state import now_ms
 from edge_agent.contract.device import COLLECTOR
+from scripts.fault_matrix.programs import free_ports
+from scripts.fault_matrix.servers import influxd_settings, program
 from scripts.load_generator.fleet import PASSWORDS, SECRETS
 from scripts.load_generator.mix import WATCHED
 
@@ -47,13 +47,11 @@ class Centre:
         if store not in STORES:
             raise CentreError(f"{store} is not a store; choose one of {', '.join(STORES)}")
         self.folder, self.fleet = folder, fleet
-        self.mqtt_port, self.web_port, store_port = _free_ports(3)
+        self.mqtt_port, self.web_port, store_port, other = free_ports(4)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.collector_start_s = 0.0
-        """From the start of the process until it heard the broker."""
         self._commands = {
             "mosquitto": [_program("mosquitto"), "-c", str(self._mosquitto())],
-            **_store(store, folder, store_port),
+            **_store(store, folder, store_port, other),
             "collector": [sys.executable, "-m", "collector", "run", str(self._collector(store, store_port))],
         }
         self._ports = {"mosquitto": self.mqtt_port, store: store_port}
@@ -82,8 +80,6 @@ class Centre:
             if child.poll() is not None or time.monotonic() > began + START_S:
                 raise CentreError(f"{name} does not work:\n{log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.05)
-        if name == COLLECTOR:
-            self.collector_start_s = time.monotonic() - began
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
         """End a part."""
@@ -171,39 +167,27 @@ def _watch_for_the_plate(state: Path) -> None:
     engine.dispose()
 
 
-def _store(store: str, folder: Path, port: int) -> dict[str, list[str]]:
+def _store(store: str, folder: Path, port: int, other: int) -> dict[str, list[str]]:
     if store == "duckdb":
         return {}
     home = folder / store
     home.mkdir(exist_ok=True)
     if store == "victoria-metrics":
         options = [f"-storageDataPath={home}/data", f"-httpListenAddr=127.0.0.1:{port}", "-retentionPeriod=100y"]
+        options.append("-dedup.minScrapeInterval=1ms")  # as docs/reliability/stores.md has it
         return {store: [_program(store), *options, "-memory.allowedBytes=256MB"]}
     file = home / "influxd.conf"
-    (other,) = _free_ports(1)
-    file.write_text(
-        f'reporting-disabled = true\nbind-address = "127.0.0.1:{other}"\n[meta]\n  dir = "{home}/meta"\n[data]\n'
-        f'  dir = "{home}/data"\n  wal-dir = "{home}/wal"\n[http]\n  bind-address = "127.0.0.1:{port}"\n'
-        "  log-enabled = false\n[monitor]\n  store-enabled = false\n"
-    )
+    file.write_text(influxd_settings(home, port, other))
     return {store: [_program("influxd"), "-config", str(file)]}
 
 
 def _program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
-    if found is None:
-        raise CentreError(f"{name} is not installed; scripts/load installs it")
-    return found
+    try:
+        return program(name)
+    except FileNotFoundError as error:
+        raise CentreError(f"{error}; scripts/load installs it") from error
 
 
 def _environment() -> dict[str, str]:
     """Compiled modules are kept: compiling them at each start is not what is measured."""
     return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-
-
-def _free_ports(count: int) -> Sequence[int]:
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
