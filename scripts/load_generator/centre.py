@@ -54,7 +54,7 @@ class Centre:
             **_store(store, folder, store_port, other),
             "collector": [sys.executable, "-m", "collector", "run", str(self._collector(store, store_port))],
         }
-        self._ports = {"mosquitto": self.mqtt_port, store: store_port}
+        self.ports = {"mosquitto": self.mqtt_port, store: store_port}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -110,7 +110,7 @@ class Centre:
     def _works(self, name: str, log: Path, heard: int) -> bool:
         if name == COLLECTOR:
             return b"broker: connected" in log.read_bytes()[heard:]
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self._ports[name]), 0.5):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.ports[name]), 0.5):
             return True
         return False
 
