@@ -97,7 +97,11 @@ class Live:
                 self._publish("plates", sighting.id, sighting)
 
     def alerts(self, alerts: Iterable[Alert]) -> None:
-        """New alerts were raised; what is shown already is left out."""
+        """New alerts were raised."""
+        self.kept(alerts)
+
+    def kept(self, alerts: Iterable[Alert]) -> None:
+        """Show alerts that are on disk; those that are among the last shown are left out."""
         shown = {alert.id for alert in self._alerts}
         for alert in alerts:
             if alert.id not in shown:

@@ -87,16 +87,15 @@ class SharedLive(Live):
         self._said.lost.append((device, kind, count))
 
     def alerts(self, alerts: Iterable[Alert]) -> None:
-        """As `Live.alerts` for those of before; new ones are looked up, in their order among those of others."""
-        alerts = list(alerts)
-        super().alerts(alert for alert in alerts if alert.id <= self.last)
+        """Have them looked up, in their order among those of others: here they may have been shown meanwhile."""
         if any(alert.id > self.last for alert in alerts):
             self.raised.set()
 
-    def kept(self, alerts: list[Alert]) -> None:
-        """Show the alerts behind the last, in the order of their ids."""
-        super().alerts(alerts)
-        self.last = alerts[-1].id if alerts else self.last
+    def kept(self, alerts: Iterable[Alert]) -> None:
+        """As `Live.kept`, in the order of their ids."""
+        alerts = list(alerts)
+        super().kept(alerts)
+        self.last = max([self.last, *(alert.id for alert in alerts)])
 
     def news(self) -> bytes | None:
         """What the intake told since the last call; None if nothing."""

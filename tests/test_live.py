@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from collector.alerts.desk import Alert
 from collector.alerts.sightings import Sighting, sighting
-from collector.live import Live
+from collector.live import LAST_ALERTS, Live
 from collector.live_box import DeviceState
+from collector.shared_live import SharedLive
 from collector.subscription import WAITING_ALERTS, Change, Subscription
 from collector.web.app import make_app
 from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
@@ -97,6 +98,20 @@ async def test_a_slow_subscriber_is_dropped_and_others_are_not(city: City) -> No
     assert (slow.ended, quick.ended, other.ended) == (True, False, False)
     assert await slow.next(SAFETY_S) is None
     assert (city.live.subscribers, city.live.dropped_subscribers) == (2, 1)
+
+
+async def test_alerts_that_others_showed_before_their_intake_told_them_are_shown_once(city: City) -> None:
+    city.watch("68A12345")
+    shared = SharedLive(FLEET, now=lambda: NOON)
+    subscription = shared.subscribe(["alerts"])
+    raised = city.desk.take(FLEET["cam-01"], 7, [(number, plate()) for number in range(3 * LAST_ALERTS)], NOON)
+    told: list[str] = []
+    for _ in range(2):
+        shared.kept(city.desk.alerts_after(shared.last, 1000))
+        told += [change.key async for change in waiting(subscription)]
+        shared.alerts(raised)
+        told += [change.key async for change in waiting(subscription)]
+    assert told == [str(alert.id) for alert in raised]
 
 
 async def test_a_restarted_collector_shows_what_was_last(city: City) -> None:

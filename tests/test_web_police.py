@@ -15,6 +15,8 @@ import pytest
 from aiohttp import ClientResponse
 from city import NOON, City, plate
 
+from collector.web.police import MISSED_AT_ONCE
+
 SAFETY_S = 10
 
 
@@ -157,6 +159,18 @@ async def test_alert_stream(city: City) -> None:
     shown = [line.parameters for line in reversed(city.access.trail()) if line.what == "alert.shown"]
     assert shown[0] == '{"alert":2}'
     assert shown[-3:] == ['{"alert":2}', '{"alert":3}', '{"alert":4}']
+
+
+async def test_a_stream_brings_everything_that_was_missed(city: City) -> None:
+    city.watch("68A12345")
+    for number in range(1, 2 * MISSED_AT_ONCE + 2):
+        city.arrive(number, plate())
+    async with (
+        city.session("police") as client,
+        client.get("/api/v1/alerts/stream", headers={"Last-Event-ID": "0"}) as answer,
+    ):
+        for number in range(1, 2 * MISSED_AT_ONCE + 2):
+            assert (await event(answer))["id"] == str(number)
 
 
 async def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:

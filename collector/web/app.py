@@ -67,7 +67,7 @@ async def _remember(context: Context) -> None:
     """Begin the live picture with what is kept."""
     live = context.live
     live.plates(reversed(await asyncio.to_thread(context.desk.plates, limit=LAST_PLATES)))
-    live.alerts(reversed(await asyncio.to_thread(context.desk.alerts, limit=LAST_ALERTS)))
+    live.kept(reversed(await asyncio.to_thread(context.desk.alerts, limit=LAST_ALERTS)))
     try:
         rows = await asyncio.to_thread(context.store.latest, context.now() - REMEMBERED_MS)
     except StoreError as error:

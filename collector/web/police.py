@@ -24,7 +24,7 @@ from collector.web.query import (
 )
 from collector.web.stream import Send, stream
 
-MAX_MISSED = 1000
+MISSED_AT_ONCE = 100
 
 
 async def plates(request: web.Request) -> web.Response:
@@ -90,9 +90,8 @@ async def alert_stream(request: web.Request) -> web.StreamResponse:
 
     async def first(send: Send) -> None:
         nonlocal shown
-        if shown is not None:
-            missed = await asyncio.to_thread(desk.alerts, after=shown, limit=MAX_MISSED)
-            for alert in reversed(missed):
+        while shown is not None and (missed := await asyncio.to_thread(desk.alerts_after, shown, MISSED_AT_ONCE)):
+            for alert in missed:
                 await show(send, alert)
                 shown = alert.id
 
