@@ -21,6 +21,7 @@ from edge_agent.settings import OutboxSettings
 
 AIR = Path(__file__).parent.parent / "firmware_configs" / "devices" / "air-01.yaml"
 LARGE = 10**9
+WAIT_S = 1.0
 
 
 async def commits(outbox: Outbox) -> list[str]:
@@ -33,7 +34,7 @@ async def commits(outbox: Outbox) -> list[str]:
 
 
 async def test_events_wait_for_each_other_and_a_plate_for_nobody(tmp_path: Path) -> None:
-    outbox = Outbox.open(tmp_path / "o.sqlite", LARGE, commit_s=0.4)
+    outbox = Outbox.open(tmp_path / "o.sqlite", LARGE, commit_s=WAIT_S)
     found = await commits(outbox)
     begun = time.monotonic()
     first = asyncio.create_task(outbox.put(EXAMPLES[Readings]))
@@ -41,12 +42,12 @@ async def test_events_wait_for_each_other_and_a_plate_for_nobody(tmp_path: Path)
     assert await outbox.put(EXAMPLES[Heartbeat]) == 2
     assert await first == 1
     assert (len(found), in_file(tmp_path / "o.sqlite")[0][0]) == (1, 1), "one commit, and put returns after it"
-    assert 0.39 <= time.monotonic() - begun < 2
+    assert time.monotonic() - begun >= 0.99 * WAIT_S
     waits = asyncio.create_task(outbox.put(EXAMPLES[Readings]))
     await asyncio.sleep(0)
     begun = time.monotonic()
     assert await outbox.put(EXAMPLES[PlateRead]) == 4
-    assert time.monotonic() - begun < 0.3
+    assert time.monotonic() - begun < 0.9 * WAIT_S
     assert await waits == 3, "it went with the plate"
     last = asyncio.create_task(outbox.put(EXAMPLES[Readings]))
     await asyncio.sleep(0)
