@@ -157,14 +157,22 @@ def _link(number: int, host: str) -> Iterator[tuple[str, str]]:
         _ip("netns", "add", namespace)
         undo.callback(_ip, "netns", "del", namespace)
         _ip("link", "add", ours, "type", "veth", "peer", "name", its, "netns", namespace)
+        # nor do the kernels look for IPv6 neighbours, as they do on Ethernet
+        _ip("link", "set", ours, "addrgenmode", "none")
+        _ip("-n", namespace, "link", "set", its, "addrgenmode", "none")
         _ip("addr", "add", f"{host}/24", "dev", ours)
         _ip("link", "set", ours, "up")
         _ip("-n", namespace, "addr", "add", f"{host[:-1]}2/24", "dev", its)
         for link in ("lo", its):
             _ip("-n", namespace, "link", "set", link, "up")
         # no questions for addresses, which a radio link does not ask either
-        _ip("link", "set", ours, "arp", "off")
-        _ip("-n", namespace, "link", "set", its, "arp", "off")
+        macs = [
+            subprocess.run([*ip, "cat", f"/sys/class/net/{link}/address"], check=True, capture_output=True, text=True)
+            for ip, link in (([], ours), (["ip", "netns", "exec", namespace], its))
+        ]
+        (our_mac, its_mac) = (found.stdout.strip() for found in macs)
+        _ip("neigh", "replace", f"{host[:-1]}2", "lladdr", its_mac, "dev", ours, "nud", "permanent")
+        _ip("-n", namespace, "neigh", "replace", host, "lladdr", our_mac, "dev", its, "nud", "permanent")
         yield namespace, ours
 
 
