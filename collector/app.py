@@ -122,7 +122,14 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     )
     thread = stack.enter_context(WatchedThread(pulse, "sinks", WORK_S))
     intake = Intake(
-        broker=broker, password=password, sinks=sinks, live=live, counters=counters, thread=thread, now=now_ms
+        broker=broker,
+        password=password,
+        sinks=sinks,
+        live=live,
+        counters=counters,
+        thread=thread,
+        ahead=stack.enter_context(WatchedThread(pulse, "alerts", WORK_S)),
+        now=now_ms,
     )
     regulator = None
     if settings.regulator is not None:

@@ -12,7 +12,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 RETRY_S = (0.5, 10.0)
 """First and longest pause while the store is down."""
+PATIENCE_S, AHEAD = 0.2, 200
+"""Plates wait so long for a store that is slow or down; so many packs are then dealt with ahead of the rest."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -55,10 +57,16 @@ class Intake:
         live: Live,
         counters: Counter[str],
         thread: Executor,
+        ahead: Executor,
         now: Callable[[], int],
     ) -> None:
-        """Sinks work in `thread`, which must be a single one. Raises SettingsError for files of `broker.tls`."""
-        self._thread = thread
+        """Sinks work in `thread`, which must be a single one, and in `ahead`, another, while that one waits.
+
+        Raises SettingsError for files of `broker.tls`.
+        """
+        self._thread, self._ahead_thread = thread, ahead
+        self._ahead: list[Arrival] = []
+        """Plates whose alerts are raised, and which the store does not have yet."""
         self._broker = broker
         self._client = make_client(
             broker, password, client_id=broker.user if broker.share is None else this_collector(broker)
@@ -91,12 +99,12 @@ class Intake:
                 await self._arrived.wait()
                 self._arrived.clear()
                 self._woken = False
-                while self._waiting:
+                while self._waiting or self._ahead:
                     batch, began = self._waiting.take(), time.monotonic()
                     if await self._take(client, batch):
                         pause = RETRY_S[0]
                     else:
-                        await asyncio.sleep(pause)
+                        await self._meanwhile(client, asyncio.sleep(pause))
                         pause = min(2 * pause, RETRY_S[1])
                     self._waiting.worked(len(batch), time.monotonic() - began)
 
@@ -121,11 +129,39 @@ class Intake:
         self._live.plates(sightings)
         self._live.alerts(alerts)
         self._confirm(client, found.known)
-        return not found.new or await self._store(client, found.new)
+        ahead, self._ahead = self._ahead, []
+        return not (ahead or found.new) or await self._store(client, ahead + found.new)
+
+    async def _meanwhile(self, client: Client, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for the store, or for it to be tried again; no alert waits for either."""
+        task = asyncio.create_task(work)
+        try:
+            while not (await asyncio.wait([task], timeout=PATIENCE_S))[0]:
+                await self._look_ahead(client)
+            return task.result()
+        finally:
+            task.cancel()
+
+    async def _look_ahead(self, client: Client) -> None:
+        """Keep the plates that have come and raise their alerts; they are stored with the next batch."""
+        batch = self._waiting.take_plates(AHEAD - len(self._ahead))
+        if not batch:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._ahead_thread, self._sinks.sort, batch)
+            alerts, sightings = await loop.run_in_executor(self._ahead_thread, self._sinks.alert, found.new)
+        except UNAVAILABLE as error:
+            self._stopped(f"database: {error}")
+            return
+        self._live.plates(sightings)
+        self._live.alerts(alerts)
+        self._confirm(client, found.known)
+        self._ahead += found.new
 
     async def _store(self, client: Client, arrivals: list[Arrival]) -> bool:
         try:
-            latest = await self._do(self._sinks.store, arrivals)
+            latest = await self._meanwhile(client, self._do(self._sinks.store, arrivals))
         except RejectedError:
             return await self._halves(client, arrivals)
         except StoreError as error:
@@ -173,7 +209,7 @@ class Intake:
         loop, client = asyncio.get_running_loop(), self._client
         client.reconnect_delay_set(1, 10)
         client.on_connect = lambda _c, _u, _f, reason, _p: self._on_connect(client, reason)
-        client.on_subscribe = lambda _c, _u, _m, _r, _p: self._on_subscribe()
+        client.on_subscribe = lambda _c, _u, _m, reasons, _p: self._on_subscribe(reasons)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: self._on_disconnect(reason)
         # paho calls this while it handles the error, and does not pass it on
         client.on_connect_fail = lambda _c, _u: self._on_connect_fail(sys.exc_info()[1])
@@ -198,7 +234,11 @@ class Intake:
         self._unreachable = False
         client.subscribe(subscriptions(self._broker.share))
 
-    def _on_subscribe(self) -> None:
+    def _on_subscribe(self, reasons: Sequence[Any]) -> None:
+        if any(reason.is_failure for reason in reasons):
+            cure = "is its access list that of `collector access-list`?"
+            self._say_unreachable(f"{self._broker.host}:{self._broker.port} lets the collector hear nothing; {cure}")
+            return
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
         self.connected = True
 

@@ -67,6 +67,12 @@ class Waiting:
         self._bytes_taken += size
         return batch
 
+    def take_plates(self, at_most: int) -> list[Message]:
+        """The plates that wait, without the rest."""
+        batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), at_most))]
+        self._bytes_taken += sum(len(message.payload) for message in batch)
+        return batch
+
     def worked(self, count: int, seconds: float) -> None:
         """So many messages have gone through the sinks in so long, or were refused by them."""
         # a small batch says that the sinks keep up, and nothing of what each message costs in a large one

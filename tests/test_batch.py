@@ -61,7 +61,8 @@ class StoreDouble(Store):
         self.go_on.wait()
         if self.down:
             raise StoreError("is down")
-        new = {int(at): float(v) for f in frames for at, v in zip(f.at, f.fields["pm2_5"], strict=True)}
+        measured = [f for f in frames if f.measurement == "air"]
+        new = {int(at): float(v) for f in measured for at, v in zip(f.at, f.fields["pm2_5"], strict=True)}
         if BAD in new.values():
             raise RejectedError("thirteen is not welcome")
         self.writes.append(len(new))
@@ -80,7 +81,7 @@ class Centre:
         self.paces = Paces(engine)
         self.counters: Counter[str] = Counter()
         self.live = Live(fleet, now=lambda: AT)
-        self._thread = ThreadPoolExecutor(1)
+        self._thread, self._ahead = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self.receipts: list[int] = []
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="air-01")
         self._client.on_message = self._hear
@@ -105,6 +106,7 @@ class Centre:
             live=self.live,
             counters=self.counters,
             thread=self._thread,
+            ahead=self._ahead,
             now=lambda: AT,
         )
 
@@ -125,6 +127,11 @@ class Centre:
             with suppress(asyncio.CancelledError):
                 await task
             self._thread.shutdown()
+            self._ahead.shutdown()
+
+    def send_plate(self, number: int) -> None:
+        read = plate_read(AT + number, b"\xff\xd8\xff\xd9")
+        self._client.publish(up("air-01", "plates"), encode_pack(7, "plates", [(number, read)]))
 
     def send(self, number: int, value: int = 5) -> None:
         event = Readings(at=AT + number, readings=(Reading(2, value * 10),))
