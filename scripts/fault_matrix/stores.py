@@ -37,6 +37,8 @@ class Store(Protocol):
     """What spoils the server's answers."""
     settings: str
     """For the collector's file."""
+    stays_full: bool
+    """Whether the server refuses to write after its disk was full until it is started again."""
 
     def ready(self) -> None:
         """Its server runs: make what is to be there."""
@@ -51,6 +53,7 @@ class DuckDb:
     program: Program | None = None
     proxy: FaultyHttp | None = None
     settings = "kind: duckdb"
+    stays_full = False
 
     def __init__(self, file: Path, collector: Callable[[], Program]) -> None:
         self._file = file
@@ -77,6 +80,8 @@ class DuckDb:
 
 class Influx1:
     """InfluxDB 1.6.7 behind a proxy."""
+
+    stays_full = True
 
     def __init__(self, home: Path, logs: Path, ports: tuple[int, int]) -> None:
         self._url = f"http://127.0.0.1:{ports[0]}"
@@ -108,6 +113,8 @@ class Influx1:
 
 class Victoria:
     """VictoriaMetrics behind a proxy."""
+
+    stays_full = False
 
     def __init__(self, home: Path, logs: Path, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}"

@@ -40,10 +40,14 @@ def start_a_box_on_a_full_disk(box: Box, moment: Moment) -> None:
 
 @fault(with_a_real_disk)
 def fill_the_disk_of_the_centre(stage: Stage, moment: Moment) -> None:
-    """Neither store nor database can write."""
+    """Neither store nor database can write; then somebody makes room, and does what the collector's log asks for."""
     stage.disk.fill()
     moment.hold()
     stage.disk.free()
+    server = stage.store.program
+    if server is not None and stage.store.stays_full:
+        server.end()
+        server.start()
 
 
 @fault(with_real_disks)
