@@ -11,6 +11,7 @@ from scripts.fault_matrix.__main__ import explain
 from scripts.fault_matrix.disks import can_mount
 from scripts.fault_matrix.faults import all_faults
 from scripts.fault_matrix.kinds import KINDS
+from scripts.fault_matrix.rounds import NORMAL_S
 from scripts.fault_matrix.run import Failure, Run
 
 FAULTS = all_faults()
@@ -18,10 +19,12 @@ STAGES = {kind.name: kind for kind in KINDS}
 PLACES = {fault.place for fault in FAULTS.values()}
 
 
-def played(folder: Path, stage: str, seed: int, names: list[str], broken: str = "") -> tuple[Run, Failure | None]:
+def played(
+    folder: Path, stage: str, seed: int, names: list[str], *, broken: str = "", normal_s: float = NORMAL_S
+) -> tuple[Run, Failure | None]:
     """Do each of some faults once on a stage."""
     faults = [FAULTS[name] for name in names]
-    run = Run(folder, seed, faults, real_disks=can_mount(), broken=broken)
+    run = Run(folder, seed, faults, real_disks=can_mount(), broken=broken, normal_s=normal_s)
     return run, run.once(STAGES[stage], lambda *_: None)
 
 
@@ -57,6 +60,6 @@ def test_made_is_stored_once_or_explained_whatever_happens(
 def test_what_is_broken_is_found(broken: str, stage: str, names: list[str], found: str, tmp_path: Path) -> None:
     if broken == "no-fsync" and not can_mount():
         pytest.skip("the power of a disk can only be cut where it can be mounted; that needs root")
-    _, failure = played(tmp_path, stage, 5, names, broken)
+    _, failure = played(tmp_path, stage, 5, names, broken=broken, normal_s=10)
     assert failure is not None
     assert found in str(failure.round.findings)

@@ -63,7 +63,7 @@ class Round:
         return "\n".join([first, *(f"    {injected}" for injected in self.injected)])
 
 
-def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Round:
+def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]], normal_s: float) -> Round:
     """Do faults, each for so many seconds, wait until everything is normal, compare."""
     injected, threads = [], []
     began = time.monotonic()
@@ -83,7 +83,7 @@ def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]]) -> Ro
         thread.start()
     for thread in threads:
         thread.join()
-    return_s, result, dealt_with = _until_normal(stage)
+    return_s, result, dealt_with = _until_normal(stage, normal_s)
     for box in stage.boxes:
         box.end_double(dealt_with[box.name])
     return Round(number=number, injected=injected, result=result, return_s=return_s)
@@ -112,7 +112,7 @@ def _locks(target: object, stage: Stage) -> list[threading.Lock]:
     return [stage.busy]
 
 
-def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
+def _until_normal(stage: Stage, normal_s: float) -> tuple[float, Comparison, SideLogs]:
     """Wait until all that was made until now is dealt with; how long that took, the last comparison, what it was of."""
     healed = time.monotonic()
     before: SideLogs = {box.name: dict(box.made.read_on()) for box in stage.boxes}
@@ -122,7 +122,7 @@ def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
         waited = time.monotonic() - healed
         try:
             books = read_books(stage.database.url)
-            if waited > NORMAL_S or _dealt_with(before, books, known.excused):
+            if waited > normal_s or _dealt_with(before, books, known.excused):
                 points = stage.store.points()
                 after = {box.name: box.made.read_on() for box in stage.boxes}
                 result = compare(before, books, points, after, known)
@@ -130,7 +130,7 @@ def _until_normal(stage: Stage) -> tuple[float, Comparison, SideLogs]:
                     return waited, result, before
         except (SQLAlchemyError, OSError) as error:
             result = Comparison(waiting=[f"the centre cannot be read: {error}"])
-        if waited > NORMAL_S:
+        if waited > normal_s:
             return waited, result, before
         time.sleep(LOOK_S)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from scripts.fault_matrix.faults import Fault
 from scripts.fault_matrix.kinds import Kind
 from scripts.fault_matrix.programs import Keeper, Program
-from scripts.fault_matrix.rounds import Round, play
+from scripts.fault_matrix.rounds import NORMAL_S, Round, play
 from scripts.fault_matrix.stage import Stage
 from scripts.fault_matrix.table import Tally
 
@@ -48,7 +48,9 @@ class Run:
         real_disks: bool,
         broken: str = "",
         long: bool = False,
+        normal_s: float = NORMAL_S,
     ) -> None:
+        """Within `normal_s` after the last fault of a round everything must be normal."""
         self.tally = Tally()
         self._folder = folder
         self._chance = random.Random(seed)
@@ -56,6 +58,7 @@ class Run:
         self._real_disks = real_disks
         self._broken = broken
         self._long = long
+        self._normal_s = normal_s
         self._bags: dict[Kind, Iterator[Fault]] = {}
         self._stages = 0
         self._told: dict[Program, int] = {}
@@ -91,7 +94,7 @@ class Run:
         return None
 
     def _round(self, stage: Stage, number: int, faults: Sequence[Fault], told: Told) -> Failure | None:
-        done = play(stage, number, [(fault, self._hold_s()) for fault in faults])
+        done = play(stage, number, [(fault, self._hold_s()) for fault in faults], self._normal_s)
         self.tally.add(stage, done)
         with (stage.folder / "rounds.log").open("a") as log:
             log.write(f"{done}\n")
