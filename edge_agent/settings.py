@@ -76,7 +76,11 @@ class UplinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     ] = 20
     gather_s: Annotated[
         float,
-        Meta(ge=0, le=60, description="Longest wait of a reading for others that share its pack; plates never wait"),
+        Meta(
+            ge=0,
+            le=60,
+            description="Readings wait so long at most for others in their pack, each box a part of it of its own",
+        ),
     ] = 5
     pack_kb: Annotated[int, Meta(ge=1, le=240, description="Size that a pack stays below, in kilobytes")] = 32
 

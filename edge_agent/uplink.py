@@ -23,7 +23,7 @@ from edge_agent.contract.runs import pack_runs, ranges
 from edge_agent.contract.topics import up
 from edge_agent.flights import Flight, Flights
 from edge_agent.health import Health
-from edge_agent.lane import Lane
+from edge_agent.lane import Lane, own_part
 from edge_agent.link import Link
 from edge_agent.namesake import Namesake
 from edge_agent.outbox import Outbox
@@ -77,6 +77,7 @@ class Uplink:
         self._forget_at = 0.0
         self._flights = Flights(settings)
         self._lanes = {True: Lane(before=2**62), False: Lane(before=0)}
+        self._gather_s = settings.gather_s * own_part(device)
         self._allowance = 0.0
         self._allowance_at = 0.0
         self._silent = False
@@ -212,7 +213,7 @@ class Uplink:
             flight.attempt, flight.again_at = 1, self._monotonic()
 
     async def _send_events(self, *, fresh: bool) -> None:
-        gather_s = self._settings.gather_s if fresh else 0
+        gather_s = self._gather_s if fresh else 0
         for kind in PRIORITY:
             if self._lanes[fresh].gathers(kind, self._monotonic(), gather_s):
                 continue

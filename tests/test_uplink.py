@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from servers import Server, mosquitto
 
 from edge_agent.contract.events import Heartbeat, PlateRead, Readings, WifiUsage
 from edge_agent.contract.runs import numbers
+from edge_agent.lane import own_part
 
 SETTLE_S = 0.3
 """Time in which a pack that must not come would have come."""
@@ -178,7 +180,7 @@ async def test_the_more_important_kinds_go_first(broker: Server, tmp_path: Path)
 async def test_readings_wait_for_others_and_share_a_pack_but_a_plate_goes_at_once(
     broker: Server, tmp_path: Path, clock: HandClock
 ) -> None:
-    box = Box(tmp_path, broker.port, clock, gather_s=5)
+    box = Box(tmp_path, broker.port, clock, gather_s=5 / own_part("air-01"))
     with CollectorDouble(broker.port) as collector:
         async with box.sending():
             await until(lambda: bool(collector.statuses), "connected")
@@ -199,3 +201,10 @@ async def test_readings_wait_for_others_and_share_a_pack_but_a_plate_goes_at_onc
             assert 6 not in collector.heard()
             await box.pass_time(0.5)
             await until(lambda: 6 in collector.heard(), "the next one waits as long")
+
+
+def test_boxes_that_measure_on_the_same_second_send_at_moments_of_their_own() -> None:
+    parts = sorted(own_part(f"air-{number:02}") for number in range(1, 101))
+    assert 0.2 <= parts[0] < 0.3 and 0.9 < parts[-1] <= 1
+    assert max(after - before for before, after in pairwise(parts)) < 0.1, "spread over all of the time"
+    assert own_part("air-01") == own_part("air-01")

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from scripts.load_generator.mix import FLEET
 
-HEARTBEATS = 1.0
-"""Packs a minute of every box, beside its own."""
+HEARTBEATS = {"air": 0.2, "water": 0.2, "camera": 1.0, "ap": 1.0}
+"""Packs a minute of every box, beside its own; as the example fleet's files say."""
 PACKS_A_MINUTE = {"air": 1.0, "water": 1.0, "camera": 4.0, "ap": 1.0}
 PACK_BYTES = {"air": 60, "water": 60, "camera": 12_200, "ap": 700, "health": 110}
 OVERHEAD_BYTES = 160
@@ -72,7 +72,7 @@ def size(boxes: int, cost: Cost) -> Size:
     whole = sum(FLEET.values())
     of_kind = {kind: boxes * share / whole for kind, share in FLEET.items()}
     packs = {kind: count * PACKS_A_MINUTE[kind] / 60 for kind, count in of_kind.items()} | {
-        "health": boxes * HEARTBEATS / 60
+        "health": sum(count * HEARTBEATS[kind] for kind, count in of_kind.items()) / 60
     }
     rate = sum(packs.values())
     stations = packs["air"] + packs["water"]
