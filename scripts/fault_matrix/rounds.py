@@ -127,12 +127,20 @@ def _until_normal(stage: Stage, normal_s: float) -> tuple[float, Comparison, Sid
                 after = {box.name: box.made.read_on() for box in stage.boxes}
                 result = compare(before, books, points, after, known)
                 if result.good or result.wrong:
-                    return waited, result, before
+                    return waited, result, _stored(before, books)
         except (SQLAlchemyError, OSError) as error:
             result = Comparison(waiting=[f"the centre cannot be read: {error}"])
         if waited > normal_s:
             return waited, result, before
         time.sleep(LOOK_S)
+
+
+def _stored(made: SideLogs, books: Books) -> SideLogs:
+    """What the ledger has as stored: a store may show what it has not on disk, and for that no receipt goes out."""
+    return {
+        box: {k: entry for k, entry in entries.items() if books.of(box, entry.outbox, entry.number)[0] == "stored"}
+        for box, entries in made.items()
+    }
 
 
 def _dealt_with(made: SideLogs, books: Books, excused: Excused) -> bool:
