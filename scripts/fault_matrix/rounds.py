@@ -85,7 +85,7 @@ def play(stage: Stage, number: int, faults: Sequence[tuple[Fault, float]], norma
         thread.join()
     return_s, result, dealt_with = _until_normal(stage, normal_s)
     for box in stage.boxes:
-        box.end_double(dealt_with[box.name])
+        box.end_double([key for key, entry in dealt_with[box.name].items() if entry.outbox])
     return Round(number=number, injected=injected, result=result, return_s=return_s)
 
 
