@@ -21,7 +21,7 @@ from scripts.fault_matrix.stage import Stage
 
 log = logging.getLogger(__name__)
 
-NORMAL_S = 60.0
+NORMAL_S = 90.0
 """Within so long after the last fault of a round everything that was made before is stored or explained."""
 WITHIN_S = 4.0
 LOOK_S = 0.5
