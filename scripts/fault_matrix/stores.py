@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,14 +86,20 @@ class Influx1:
 
     def __init__(self, home: Path, logs: Path, ports: tuple[int, int]) -> None:
         self._url = f"http://127.0.0.1:{ports[0]}"
+        self._home = home
         self._port = ports[0]
         self.program: Program | None = influxd(home, logs, ports)
         self.proxy: FaultyHttp | None = (proxy := FaultyHttp(self._url))
         self.settings = f"kind: influx1, url: '{proxy.url}', database: {DATABASE}"
 
     def ready(self) -> None:
-        """Make the database."""
+        """Make the database, and bring its first files to the disk, as they are where it has stood for a while.
+
+        InfluxDB does not sync them, and waits for itself for ever where a power cut has left them empty.
+        """
         make_database(self._port)
+        urlopen(f"{self._url}/write?db={DATABASE}", b"first value=1", timeout=ASK_S).close()
+        subprocess.run(["sync", "--file-system", str(self._home)], check=True)
 
     def points(self) -> list[Stored]:
         """Every point."""
