@@ -34,14 +34,14 @@ FAULTS = {
         "answers 503: no room; it has too much to do, starts, or its disk is full",
     ),
     "500": (Fault(kind="status", status=500), "answers 500: no room; its own log says more"),
-    "500 though stored": (Fault(kind="status", status=500, stored=True), "answers 500"),
+    "500 though stored": (Fault(kind="status", status=500, stored=True, where="write"), "answers 500"),
     "502": (Fault(kind="status", status=502, body=b"<html>"), "502: <html>; something stands before it"),
     "a redirection": (Fault(kind="status", status=301, headers={"Location": "/"}), "answers 301"),
     "too late": (Fault(kind="slow", seconds=2 * LIMIT_S), "nothing within 0.4 s: is it overloaded, or its disk full"),
     "never": (Fault(kind="silent"), "nothing within 0.4 s"),
     "half an answer": (Fault(kind="half"), "does not answer: .*does it run"),
     "a reset": (Fault(kind="reset"), "does not answer: .*reset"),
-    "a reset though stored": (Fault(kind="reset", stored=True), "does not answer: .*reset"),
+    "a reset though stored": (Fault(kind="reset", stored=True, where="write"), "does not answer: .*reset"),
     "a yes without the points": (
         Fault(kind="false_success", where="write"),
         "said yes but has not got what it was sent",
@@ -89,6 +89,18 @@ def test_no_yes_that_is_not_true_and_at_work_again_at_once(proxy: FaultyHttp, st
     store.write([air(station, first=3, pm2_5=[5], pm2_5_flag=[1])])
     assert time.monotonic() - began < 5
     assert [row.value for row in store.readings(series(station=station))] == [1, 2, 3, 5]
+
+
+def test_what_the_server_had_before_proves_nothing_of_its_yes(proxy: FaultyHttp, store: Store):
+    """Revised flags, and packs that come again, stand beside what is new."""
+    station = next(STATION)
+    before, new = range(10), range(10, 40)
+    again = air(station, pm2_5=[*before], pm2_5_flag=[1] * 10)
+    store.write([again])
+    proxy.fault = Fault(kind="false_success", where="write")
+    for _ in range(20):
+        with pytest.raises(StoreError, match="said yes but has not got"):
+            store.write([again, air(station, first=10, pm2_5=[*new], pm2_5_flag=[1] * 30)])
 
 
 @pytest.mark.parametrize("fault", [fault for fault, _ in FAULTS.values() if not fault.where])

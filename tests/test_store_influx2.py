@@ -214,6 +214,7 @@ def test_a_question_that_is_refused_refuses_no_points(influx2: Influx2Store):
 
 def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
     said = {"code": "invalid", "message": "unable to parse line: missing field value", "line": 2}
+    Answering.answers["/api/v2/query"] = (200, "text/csv; charset=utf-8", "")
     Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
     with pytest.raises(RejectedError, match=r"400: unable to parse.*line 2 is 'air,.*pm2_5=2\.0") as failed:
         influx2.write([air(pm2_5=[1, 2])])

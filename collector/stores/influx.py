@@ -59,10 +59,13 @@ class Influx2Store:
         send_all(requests(frames, self._bucket, self._plates_bucket, self._chance), self._send)
 
     def _send(self, request: Request) -> None:
+        self._server.leave_alone()
+        has = partial(self._has, request.place)
+        witness = request.unseen(has)
         where = {"org": self._org, "bucket": request.place, "precision": "ns"}
         self._server.write(f"/api/v2/write?{urlencode(where)}", request.body)
-        if not self._has(request.place, request.witness):
-            raise missing(self._url, request.witness)
+        if not has(witness):
+            raise missing(self._url, witness)
 
     def _has(self, bucket: str, witness: Witness) -> bool:
         of = {"_measurement": witness.measurement, "_field": witness.field, **witness.tags}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from random import Random, SystemRandom
 from typing import Any
 from urllib.parse import urlencode
@@ -47,6 +48,9 @@ class Influx1Store:
         send_all(requests(frames, self._database, self._plates_database, self._chance), self._send)
 
     def _send(self, request: Request) -> None:
+        self._server.leave_alone()
+        has = partial(self._has, request.place)
+        witness = request.unseen(has)
         try:
             self._write(request.place, request.body)
         except StoreError as error:
@@ -54,8 +58,8 @@ class Influx1Store:
                 raise
             self._ask(f'CREATE DATABASE "{request.place}"', request.place)
             self._write(request.place, request.body)
-        if not self._has(request.place, request.witness):
-            raise missing(self._server.url, request.witness)
+        if not has(witness):
+            raise missing(self._server.url, witness)
 
     def _has(self, database: str, witness: Witness) -> bool:
         tags = " AND ".join(f'"{name}" = {_text(value)}' for name, value in witness.tags.items())

@@ -1,4 +1,8 @@
-"""Frames as requests in line protocol, and of each request one point that is asked for once the server said yes."""
+"""Frames as requests in line protocol, and of each request one value that is asked for before it is sent and after.
+
+What comes again may stand in a request beside what is new, and what is revised always does: a value that was there
+before proves nothing of a server's yes.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,12 @@ from collector.stores import RejectedError, StoreError
 from collector.stores.lines import lines
 
 LINES_A_REQUEST = 10_000
+WITNESSES = 8
+"""Of which the first mostly does."""
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a request; if it can be asked for, the server has taken the request."""
+    """One value of a request; if it can be asked for, and could not before, the server has taken the request."""
 
     measurement: str
     tags: dict[str, str]
@@ -32,8 +38,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     place: str
     body: bytes
-    witness: Witness
-    """Any of its values, all equally likely: a server that loses some is found out soon, whichever they are."""
+    witnesses: tuple[Witness, ...]
+    """Some of its values, all equally likely: a server that loses some is found out soon, whichever they are."""
+
+    def unseen(self, has: Callable[[Witness], bool]) -> Witness:
+        """The first of the witnesses that the server has not got; the last, if it has them all."""
+        return next((witness for witness in self.witnesses if not has(witness)), self.witnesses[-1])
 
 
 def send_all(requests: Iterator[Request], send: Callable[[Request], None]) -> None:
@@ -76,7 +86,8 @@ def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: R
 
 
 def _request(place: str, rendered: list[str], frames: list[Frame], chance: Random) -> Request:
-    return Request(place=place, body="\n".join(rendered).encode(), witness=_witness(frames, chance))
+    witnesses = tuple(_witness(frames, chance) for _ in range(WITNESSES))
+    return Request(place=place, body="\n".join(rendered).encode(), witnesses=witnesses)
 
 
 def _parts(frame: Frame) -> Iterator[Frame]:

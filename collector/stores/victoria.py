@@ -63,8 +63,8 @@ class VictoriaStore:
         sent: list[Witness] = []
 
         def send(request: Request) -> None:
+            sent.append(request.unseen(self._has))
             self._server.write("/write?precision=ns", request.body)
-            sent.append(request.witness)
 
         send_all(requests([_numbers(frame) for frame in frames], "", None, self._chance), send)
         if sent:
