@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from scripts.fault_matrix.faults import Moment, fault
 from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
 from scripts.fault_matrix.stage import Stage
@@ -17,7 +19,8 @@ def proxies(stage: Stage) -> Sequence[FaultyHttp]:
 
 
 def _spoil(proxy: FaultyHttp, moment: Moment, spoilt: Fault) -> None:
-    proxy.fault = spoilt
+    """Spoil every request, or those that write alone."""
+    proxy.fault = spoilt if moment.chance.random() < 0.5 else replace(spoilt, where="write")
     moment.hold()
     proxy.fault = None
 
