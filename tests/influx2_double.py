@@ -23,6 +23,7 @@ _ASKED = re.compile(
     r" \|> filter\(fn: \(r\) => (?P<which>[^|]+)\)"
 )
 _ESCAPED, _BACKSLASH = re.compile("([,= ])"), r"\\\1"
+_INTEGER = re.compile(r"-?\d+i")
 _WHICH = re.compile(r'r\.(\w+) == "((?:\\.|[^"\\])*)"')
 
 
@@ -91,13 +92,15 @@ class Influx2Double:
             if (bucket, series, name) == (found["bucket"], measurement + tags, field)
             and int(found["start"]) <= at < int(found["stop"])
         ]
+        kind = "long" if all(_INTEGER.fullmatch(value) for value in rows) else "string"
         head = [
-            "#datatype,string,long,string",
+            f"#datatype,string,long,{kind}",
             "#group,false,false,false",
             "#default,_result,,",
             ",result,table,_value",
         ]
-        return "\r\n".join([*head, *(f",,0,{json.dumps(value)}" for value in rows)]) + "\r\n\r\n" if rows else "\r\n"
+        cells = [value.removesuffix("i") if kind == "long" else json.dumps(value) for value in rows]
+        return "\r\n".join([*head, *(f",,0,{cell}" for cell in cells)]) + "\r\n\r\n" if rows else "\r\n"
 
     @contextlib.contextmanager
     def served(self) -> Iterator[str]:

@@ -161,7 +161,7 @@ def test_an_officer_s_user_reads_air_and_no_plate(tmp_path: Path):
         ask(server, "CREATE USER officer WITH PASSWORD 'right'; GRANT READ ON island TO officer")
         everything = [ask(server, "SELECT * FROM /.*/", place, "officer") for place in ("island", "police")]
         everything.append(ask(server, 'SELECT * FROM "police"."autogen"."plates"', "island", "officer"))
-        assert [found["name"] for found in everything[0]["results"][0]["series"]] == ["air"]
+        assert [found["name"] for found in everything[0]["results"][0]["series"]] == ["air", "collector_writes"]
         assert ["not authorized" in found.get("error", "") for found in everything] == [False, True, True]
         assert "51A00001" in str(ask(server, "SELECT * FROM plates", "police"))
 

@@ -163,7 +163,8 @@ def test_plates_go_to_their_own_bucket_or_without_text(double: tuple[Influx2Doub
     assert "51a0000" not in str(server.values).lower()
     server.values.clear()
     Influx2Store(url=url, token="t", org="o", bucket="bucket", plates_bucket="police").write(frames)
-    assert {series.split(",")[0] for bucket, series, _, _ in server.values if bucket == "bucket"} == {"air"}
+    measurements = {series.split(",")[0] for bucket, series, _, _ in server.values if bucket == "bucket"}
+    assert measurements == {"air", "collector_writes"}
     assert [
         value for (bucket, _, field, _), value in server.values.items() if (bucket, field) == ("police", "plate")
     ] == [
@@ -184,6 +185,14 @@ def test_a_value_is_asked_for_whatever_its_tags_hold(double: tuple[Influx2Double
 def test_a_yes_without_the_points_is_no_yes(double: tuple[Influx2Double, str]):
     server, url = double
     server.write = lambda *_: None  # type: ignore[method-assign]
+    with pytest.raises(StoreError, match=r"said yes but has not got .*collector_writes\.request of lane \d+ at 2026"):
+        Influx2Store(url=url, token="t", org="o", bucket="bucket").write([air(pm2_5=[1])])
+
+
+def test_a_yes_with_the_mark_alone_is_none_either(double: tuple[Influx2Double, str]):
+    server, url = double
+    take = server.write
+    server.write = lambda bucket, body: take(bucket, body.split("\n")[-1])  # type: ignore[method-assign]
     with pytest.raises(
         StoreError, match=r"said yes but has not got .*air\.pm2_5 of station air-01, site duong-dong at 2026"
     ):
@@ -214,7 +223,6 @@ def test_a_question_that_is_refused_refuses_no_points(influx2: Influx2Store):
 
 def test_a_2x_server_s_refusal_names_our_line(influx2: Influx2Store):
     said = {"code": "invalid", "message": "unable to parse line: missing field value", "line": 2}
-    Answering.answers["/api/v2/query"] = (200, "text/csv; charset=utf-8", "")
     Answering.answers["/api/v2/write"] = (400, "application/json", json.dumps(said))
     with pytest.raises(RejectedError, match=r"400: unable to parse.*line 2 is 'air,.*pm2_5=2\.0") as failed:
         influx2.write([air(pm2_5=[1, 2])])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from functools import partial
 from random import Random, SystemRandom
 from typing import Any
 from urllib.parse import urlencode
@@ -48,9 +47,6 @@ class Influx1Store:
         send_all(requests(frames, self._database, self._plates_database, self._chance), self._send)
 
     def _send(self, request: Request) -> None:
-        self._server.leave_alone()
-        has = partial(self._has, request.place)
-        witness = request.unseen(has)
         try:
             self._write(request.place, request.body)
         except StoreError as error:
@@ -58,14 +54,10 @@ class Influx1Store:
                 raise
             self._ask(f'CREATE DATABASE "{request.place}"', request.place)
             self._write(request.place, request.body)
-        if not has(witness):
-            raise missing(self._server.url, witness)
-
-    def _has(self, database: str, witness: Witness) -> bool:
-        tags = " AND ".join(f'"{name}" = {_text(value)}' for name, value in witness.tags.items())
-        where = f"time = {witness.at_ns:d} AND {tags}"
-        (found,) = self._ask(f'SELECT "{witness.field}" FROM "{witness.measurement}" WHERE {where}', database)
-        return bool(found)
+        answers = self._ask("; ".join(map(_question, request.witnesses)), request.place)
+        for witness, found in zip(request.witnesses, answers, strict=True):
+            if not witness.among(row[witness.field] for row in found):
+                raise missing(self._server.url, witness)
 
     def forget(self, measurement: str, before: int) -> None:
         """Delete old points."""
@@ -183,6 +175,11 @@ class Influx1Store:
 
     def _write(self, database: str, lines: bytes) -> None:
         self._server.write(f"/write?{urlencode({'db': database, 'precision': 'ns'})}", lines)
+
+
+def _question(witness: Witness) -> str:
+    tags = " AND ".join(f'"{name}" = {_text(value)}' for name, value in witness.tags.items())
+    return f'SELECT "{witness.field}" FROM "{witness.measurement}" WHERE time = {witness.at_ns:d} AND {tags}'
 
 
 def _text(value: str) -> str:

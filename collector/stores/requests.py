@@ -1,16 +1,20 @@
-"""Frames as requests in line protocol, and of each request one value that is asked for before it is sent and after.
+"""Frames as requests in line protocol, each with what is asked for once the server has said yes.
 
-What comes again may stand in a request beside what is new, and what is revised always does: a value that was there
-before proves nothing of a server's yes.
+That is any one of its values, and a mark, a number of its own that goes with it as its last line: what comes again
+stands in a request beside what is new, and a value that was there before proves nothing of a server's yes.
+
+    measurement        tags    fields
+    collector_writes   lane    request, a random number; at the time of the newest point
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import msgspec
 
@@ -19,18 +23,24 @@ from collector.stores import RejectedError, StoreError
 from collector.stores.lines import lines
 
 LINES_A_REQUEST = 10_000
-WITNESSES = 8
-"""Of which the first mostly does."""
+MARKS, LANES = "collector_writes", 256
+"""Lanes keep apart what is sent twice where a server knows no less than a millisecond and keeps one value of each."""
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
-    """One value of a request; if it can be asked for, and could not before, the server has taken the request."""
+    """A value that the server must have."""
 
     measurement: str
     tags: dict[str, str]
     field: str
     at_ns: int
     """Nanoseconds since 1970 in UTC."""
+    value: int | None = None
+    """None: whichever."""
+
+    def among(self, values: Iterable[Any]) -> bool:
+        """Whether it is one of these, which the server has for its series and time."""
+        return any(value is not None and self.value in {None, value} for value in values)
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,11 +49,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     body: bytes
     witnesses: tuple[Witness, ...]
-    """Some of its values, all equally likely: a server that loses some is found out soon, whichever they are."""
-
-    def unseen(self, has: Callable[[Witness], bool]) -> Witness:
-        """The first of the witnesses that the server has not got; the last, if it has them all."""
-        return next((witness for witness in self.witnesses if not has(witness)), self.witnesses[-1])
+    """Its mark, and any of its values, all equally likely: a server that loses some is found out soon."""
 
 
 def send_all(requests: Iterator[Request], send: Callable[[Request], None]) -> None:
@@ -86,8 +92,11 @@ def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: R
 
 
 def _request(place: str, rendered: list[str], frames: list[Frame], chance: Random) -> Request:
-    witnesses = tuple(_witness(frames, chance) for _ in range(WITNESSES))
-    return Request(place=place, body="\n".join(rendered).encode(), witnesses=witnesses)
+    lane, number = str(chance.randrange(LANES)), chance.getrandbits(31)
+    at_ns = max(int(frame.at.max()) for frame in frames) * 1_000_000 + chance.randrange(1_000_000)
+    mark = Witness(measurement=MARKS, tags={"lane": lane}, field="request", at_ns=at_ns, value=number)
+    body = "\n".join([*rendered, f"{MARKS},lane={lane} request={number}i {at_ns}"]).encode()
+    return Request(place=place, body=body, witnesses=(mark, _witness(frames, chance)))
 
 
 def _parts(frame: Frame) -> Iterator[Frame]:

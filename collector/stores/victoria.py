@@ -63,8 +63,8 @@ class VictoriaStore:
         sent: list[Witness] = []
 
         def send(request: Request) -> None:
-            sent.append(request.unseen(self._has))
             self._server.write("/write?precision=ns", request.body)
+            sent.extend(request.witnesses)
 
         send_all(requests([_numbers(frame) for frame in frames], "", None, self._chance), send)
         if sent:
@@ -172,7 +172,8 @@ class VictoriaStore:
     def _has(self, witness: Witness) -> bool:
         tags = ",".join(f"{name}={json.dumps(value)}" for name, value in witness.tags.items())
         at = witness.at_ns // 1_000_000
-        return any(True for _ in self._export(f"{witness.measurement}_{witness.field}{{{tags}}}", at, at + 1))
+        found = self._export(f"{witness.measurement}_{witness.field}{{{tags}}}", at, at + 1)
+        return witness.among(value for _, _, points in found for _, value in points)
 
     def _export(
         self, match: str, start: int, stop: int
