@@ -148,6 +148,15 @@ def test_what_it_would_drop_in_silence_is_refused(tmp_path: Path):
             store.write([air(first=-1440 * 60, pm2_5=[1])])
 
 
+def test_the_server_s_clock_decides_not_the_collector_s(server: Server, monkeypatch: pytest.MonkeyPatch):
+    """A collector that boots in 1970 must not give up all it hears as lying in the future."""
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    store = VictoriaStore(url=server.url)
+    store.write([air("air-90", pm2_5=[1])])
+    assert [row.value for row in store.readings(series(station="air-90"))] == [1]
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("flags", "back", "ahead"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,6 +33,12 @@ class Server:
         self._headers = dict(headers or {})
         self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False, maxsize=THREADS)
         self._rests_until = 0.0
+        self._said = (time.time(), time.monotonic())
+
+    def now(self) -> float:
+        """Seconds since 1970 by its clock, as its last answer told; before the first answer by ours."""
+        clock, then = self._said
+        return clock + time.monotonic() - then
 
     def leave_alone(self) -> None:
         """Raise StoreError while the server rests, as it has asked for."""
@@ -51,6 +58,8 @@ class Server:
             response = self._pool.request("POST", self.url + path, body=body, headers=headers)
         except HTTPError as error:
             raise unanswered(self.url, error) from error
+        with suppress(KeyError, ValueError):
+            self._said = (parsedate_to_datetime(response.headers["Date"]).timestamp(), time.monotonic())
         if response.status >= 300:
             rest = seconds(response.headers.get("Retry-After"))
             self._rests_until = time.monotonic() + rest

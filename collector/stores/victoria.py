@@ -48,11 +48,12 @@ class VictoriaStore:
         user: str | None = None,
         password: str | None = None,
         chance: Random | None = None,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
     ) -> None:
+        """`now`: seconds since 1970; by default the server's clock, since that decides what it keeps."""
         self._server = Server(url, urllib3.make_headers(basic_auth=f"{user}:{password or ''}") if user else {})
         self._chance = chance or SystemRandom()
-        self._now = now
+        self._now = now or self._server.now
         self._span = Span()
         self._span_read = -FLAGS_EVERY_S
 
