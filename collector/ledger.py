@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, select
 
 from collector import ledger_totals
 from collector.database import METADATA, Id, plain, rows, with_rows
@@ -156,16 +156,16 @@ class Ledger:
         with self._engine.begin() as db:
             before = self._locked(db, coming)
             after = {key: Spans(known.items()) for key, known in before.items()}
-            found: list[tuple[Key, LostRange]] = []
+            new_lost: list[tuple[str | int, ...]] = []
             for device, outbox, runs, lost in entries:
-                known = after[device, outbox]
+                known, why = after[device, outbox], _why(lost)
                 for span in ranges(runs):
-                    if lost is not None:
-                        found += (((device, outbox), _lost(*part, lost)) for part in known.missing(*span))
+                    if why is not None:
+                        new_lost += ((device, outbox, *part, *why) for part in known.missing(*span))
                     known.add(*span)
             self._write(db, before, after)
-            if found:
-                db.execute(insert(LOST), [_row(key, lost) for key, lost in found])
+            if new_lost:
+                db.execute(self._sql.lost, rows(new_lost))
             also(db)
 
     def _locked(self, db: Connection, coming: dict[Key, Spans]) -> dict[Key, dict[int, int]]:
@@ -238,12 +238,14 @@ class _Statements:
             "< w.last",
             **{"i": "BIGINT", **key, **span},
         )
+        each_with, end = "JOIN ledger_runs r ON", ""
+        if dialect == "postgresql":  # left to itself it may compare every row with every run of the outbox
+            each_with, end = "CROSS JOIN LATERAL (SELECT r.* FROM ledger_runs r WHERE", " OFFSET 0) AS r"
         self.meeting = with_rows(
             dialect,
-            "SELECT r.device, r.outbox, r.first, r.last FROM {rows} AS w JOIN ledger_runs r ON "
-            "r.device = w.device AND r.outbox = w.outbox AND r.first <= w.last + 1 AND r.first >= coalesce((SELECT "
-            "max(b.first) FROM ledger_runs b WHERE b.device = w.device AND b.outbox = w.outbox AND b.first <= w.first"
-            "), 0)",
+            f"SELECT r.device, r.outbox, r.first, r.last FROM {{rows}} AS w {each_with} r.device = w.device AND "  # noqa: S608
+            "r.outbox = w.outbox AND r.first <= w.last + 1 AND r.first >= coalesce((SELECT max(b.first) FROM "
+            f"ledger_runs b WHERE b.device = w.device AND b.outbox = w.outbox AND b.first <= w.first), 0){end}",
             **key,
             **span,
         )
@@ -259,6 +261,14 @@ class _Statements:
             "ON CONFLICT (device, outbox, first) DO UPDATE SET last = excluded.last",
             **key,
             **span,
+        )
+        self.lost = with_rows(
+            dialect,
+            "INSERT INTO ledger_lost (device, outbox, first, last, kind, reason) SELECT * FROM {rows} AS w",
+            **key,
+            **span,
+            kind="TEXT",
+            reason="TEXT",
         )
         self.lock: TextClause | None = None
         if dialect == "postgresql":
@@ -286,9 +296,5 @@ def _account(key: Key, spans: Spans, lost: Sequence[LostRange], gone: str | None
     )
 
 
-def _lost(first: int, last: int, lost: Lost) -> LostRange:
-    return LostRange(first=first, last=last, kind=plain(lost.kind)[:16], reason=plain(lost.reason)[:200])
-
-
-def _row(key: Key, lost: LostRange) -> dict[str, str | int]:
-    return {"device": key[0], "outbox": key[1], **msgspec.structs.asdict(lost)}
+def _why(lost: Lost | None) -> tuple[str, str] | None:
+    return None if lost is None else (plain(lost.kind[:16]), plain(lost.reason[:200]))

@@ -10,13 +10,11 @@ from typing import NamedTuple
 import msgspec
 
 from edge_agent.contract.events import Lost
-from edge_agent.contract.runs import MAX_NUMBERS, pack_ranges
+from edge_agent.contract.runs import MAX_NUMBERS, MAX_RUNS, pack_ranges
 from edge_agent.outbox_epochs import Epochs
 from edge_agent.outbox_seal import intact, seal
 
 DAMAGED = "the bytes on disk were damaged"
-MAX_RUNS = 1000
-"""Of one message, so that it stays small."""
 AT_ONCE = 8
 """Of so many rows the collector is told together."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from collector.database import open_database
 from collector.ledger import Ledger, Spans
@@ -78,6 +79,35 @@ def test_what_is_missing_of_an_outbox_that_the_box_holds_no_more_is_lost_until_i
     says(8, volatile=True)
     assert of_7() == (4, 2, 0)
     assert "in memory only" in ledger.summary()[0].lost_ranges[0].reason
+
+
+def test_a_database_looks_at_the_runs_that_are_asked_for_and_no_others(engine: Engine) -> None:
+    """Every other number is lost; one that compares all with all looks at four million."""
+    holes = 2000
+    runs, asked = (2, 1) + (1, 1) * (holes - 1), list[tuple[str, Any]]()
+    ledger = Ledger(engine)
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, given, *_: asked.append((sql, given)))
+    for _ in range(2):
+        ledger.enter([("air-01", 7, runs, Lost(kind="health", reason="the outbox was full"))])
+    assert ledger.known([("air-01", 7, runs)]) == [True]
+    assert len(asked) < 20, "not one for each run"
+    assert ledger.totals() == {"stored": 0, "lost": holes, "missing": holes}
+    if engine.dialect.name == "postgresql":
+        for sql, given in list(asked):
+            assert rows_seen(engine, sql, given) < 30 * holes, sql
+
+
+def rows_seen(engine: Engine, sql: str, given: Any) -> int:
+    """How many rows all steps of a statement give or pass over; PostgreSQL alone tells."""
+    with engine.connect() as db:
+        (((plan,),),) = db.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", given).all()
+    steps, seen = [plan["Plan"]], 0
+    while steps:
+        step = steps.pop()
+        steps += step.get("Plans", ())
+        each = sum(n for what, n in step.items() if what == "Actual Rows" or what.startswith("Rows Removed by"))
+        seen += each * step["Actual Loops"]
+    return seen
 
 
 batches = st.lists(st.lists(st.sets(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4), max_size=6)

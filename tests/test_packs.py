@@ -26,9 +26,10 @@ from edge_agent.contract.events import (
     WifiClient,
     WifiUsage,
 )
-from edge_agent.contract.packs import MAX_PACK_BYTES, PackError, decode_pack, encode_lost, encode_pack
+from edge_agent.contract.packs import MAX_PACK_BYTES, BodyError, PackError, decode_pack, encode_lost, encode_pack
 from edge_agent.contract.quantities import BY_NAME, BY_NUMBER, QUANTITIES, conversion, units_for
-from edge_agent.contract.runs import numbers, pack_ranges, pack_runs, ranges
+from edge_agent.contract.runs import MAX_RUNS, numbers, pack_ranges, pack_runs, ranges
+from edge_agent.outbox import PACK_EVENTS
 
 GOLDEN = Path(__file__).parent / "golden" / "events"
 AT = 1_795_000_000_000
@@ -122,6 +123,15 @@ def test_older_heartbeats_are_still_read() -> None:
 def test_lost_numbers_travel() -> None:
     pack = decode_pack("lost", encode_lost(7, (5, 3), Lost(kind="health", reason="the outbox was full")))
     assert (pack.runs, pack.lost) == ((5, 3), Lost(kind="health", reason="the outbox was full"))
+
+
+def test_a_pack_has_no_more_runs_than_an_agent_makes() -> None:
+    assert PACK_EVENTS <= MAX_RUNS
+    lost = Lost(kind="health", reason="the outbox was full")
+    assert len(decode_pack("lost", encode_lost(7, (1, 1) * MAX_RUNS, lost)).runs) == 2 * MAX_RUNS
+    with pytest.raises(PackError, match="1001 runs of numbers; at most 1000 are taken") as refused:
+        decode_pack("lost", encode_lost(7, (1, 1) * (MAX_RUNS + 1), lost))
+    assert not isinstance(refused.value, BodyError), "its numbers are not believed either"
 
 
 def test_fields_of_a_newer_agent_are_passed_over() -> None:

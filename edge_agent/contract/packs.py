@@ -22,7 +22,7 @@ import msgspec
 
 from edge_agent.contract.events import EVENT_OF, MAX_TIME, Event, Lost, Reading, Readings, Status
 from edge_agent.contract.quantities import BY_NUMBER
-from edge_agent.contract.runs import MAX_NUMBER, pack_runs, ranges
+from edge_agent.contract.runs import MAX_NUMBER, MAX_RUNS, pack_runs, ranges
 
 MAX_PACK_BYTES = 256 * 1024
 """A larger payload is refused unread; senders stay far below."""
@@ -127,6 +127,8 @@ def decode_pack(kind: str, payload: bytes) -> Pack:
         count = sum(last - first + 1 for first, last in ranges(wire.runs))
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
         raise PackError(str(error)) from error
+    if len(wire.runs) > 2 * MAX_RUNS:
+        raise PackError(f"{len(wire.runs) // 2} runs of numbers; at most {MAX_RUNS} are taken")
     try:
         return _decode_body(kind, wire, count)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 MAX_NUMBERS = 100_000
 """More numbers than this in one message are not believed."""
+MAX_RUNS = 1000
+"""No message of a box has more runs; a single number is one, too."""
 MAX_NUMBER = 2**53
 
 
