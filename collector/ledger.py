@@ -125,10 +125,6 @@ class Ledger:
         self._engine = engine
         self._sql = _Statements(engine.dialect.name)
 
-    def knows(self, device: str, outbox: int, runs: Sequence[int]) -> bool:
-        """Tell whether every number of the runs is stored or lost already."""
-        return self.known([(device, outbox, runs)])[0]
-
     def known(self, packs: Sequence[tuple[str, int, Sequence[int]]]) -> list[bool]:
         """Of each pack (device, outbox, runs) whether every number is stored or lost already."""
         spans = [(i, key, outbox, *span) for i, (key, outbox, runs) in enumerate(packs) for span in ranges(runs)]

@@ -58,7 +58,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), numbers=NUMBERS, collector=st.integers(0, 1))
     def ask(self, key: Key, numbers: list[int], collector: int) -> None:
-        said = self.ledgers[collector].knows(*key, pack_runs(numbers))
+        (said,) = self.ledgers[collector].known([(*key, pack_runs(numbers))])
         assert said == (set(numbers) <= self.known(key))
 
     @rule(holds=st.sets(st.sampled_from((7, 8)), max_size=2), collector=st.integers(0, 1))
