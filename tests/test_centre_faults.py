@@ -18,16 +18,16 @@ from collector.ledger import Ledger
 from collector.settings import load
 from collector.state import database
 from collector.stores.victoria import VictoriaStore
-from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
+from scripts.fault_matrix.faulty_http import WRITES, Fault, FaultyHttp
 
 MADE = 4000
 BACK_S = 15
 """The longest pause before another try is 10 s."""
 FAULTS = {
     "503": Fault(kind="status", status=503),
-    "said yes but has not got": Fault(kind="false_success", where="write"),
-    "does not answer": Fault(kind="half", where="write"),
-    "asks to be left alone for 2 s": Fault(kind="status", status=429, headers={"Retry-After": "2"}, where="write"),
+    "said yes but has not got": Fault(kind="false_success", where=WRITES),
+    "does not answer": Fault(kind="half", where=WRITES),
+    "asks to be left alone for 2 s": Fault(kind="status", status=429, headers={"Retry-After": "2"}, where=WRITES),
     "Connection reset": Fault(kind="reset", stored=True),
     "nothing within 10 s": Fault(kind="silent"),
 }

@@ -11,7 +11,7 @@ import pytest
 import urllib3
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
-from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
+from scripts.fault_matrix.faulty_http import WRITES, Fault, FaultyHttp
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ def test_a_status_with_or_without_the_request_stored(proxy: FaultyHttp, http: ur
 
 
 def test_a_false_success_only_where_it_is_asked(proxy: FaultyHttp, http: urllib3.PoolManager):
-    proxy.fault = Fault(kind="false_success", where="write")
+    proxy.fault = Fault(kind="false_success", where=WRITES)
     assert http.request("POST", f"{proxy.url}/write?db=x", body=b"points").status == 204
     assert Echo.got == []
     assert http.request("POST", f"{proxy.url}/query", body=b"points").status == 200

@@ -34,6 +34,7 @@ PURE = (
     "collector.averages.periods",
     "collector.stores.stack",
     "collector.stores.lines",
+    "collector.stores.series",
     "collector.regulator.cycles",
     "collector.regulator.files",
 )

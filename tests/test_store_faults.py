@@ -19,7 +19,7 @@ from collector.stores import server as server_module
 from collector.stores.influx1 import Influx1Store
 from collector.stores.server import LONGEST_REST_S, seconds
 from collector.stores.victoria import VictoriaStore
-from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
+from scripts.fault_matrix.faulty_http import WRITES, Fault, FaultyHttp
 
 LIMIT_S = 0.4
 STATION = (f"air-{number}" for number in count(10))
@@ -34,16 +34,16 @@ FAULTS = {
         "answers 503: no room; it has too much to do, starts, or its disk is full",
     ),
     "500": (Fault(kind="status", status=500), "answers 500: no room; its own log says more"),
-    "500 though stored": (Fault(kind="status", status=500, stored=True, where="write"), "answers 500"),
+    "500 though stored": (Fault(kind="status", status=500, stored=True, where=WRITES), "answers 500"),
     "502": (Fault(kind="status", status=502, body=b"<html>"), "502: <html>; something stands before it"),
     "a redirection": (Fault(kind="status", status=301, headers={"Location": "/"}), "answers 301"),
     "too late": (Fault(kind="slow", seconds=2 * LIMIT_S), "nothing within 0.4 s: is it overloaded, or its disk full"),
     "never": (Fault(kind="silent"), "nothing within 0.4 s"),
     "half an answer": (Fault(kind="half"), "does not answer: .*does it run"),
     "a reset": (Fault(kind="reset"), "does not answer: .*reset"),
-    "a reset though stored": (Fault(kind="reset", stored=True, where="write"), "does not answer: .*reset"),
+    "a reset though stored": (Fault(kind="reset", stored=True, where=WRITES), "does not answer: .*reset"),
     "a yes without the points": (
-        Fault(kind="false_success", where="write"),
+        Fault(kind="false_success", where=WRITES),
         "said yes but has not got what it was sent",
     ),
     "nonsense instead of JSON": (Fault(kind="status", status=200, body=b"OK"), "answers what .* does not: b'OK'"),
@@ -96,7 +96,7 @@ def test_what_the_server_had_before_proves_nothing_of_its_yes(proxy: FaultyHttp,
     station = next(STATION)
     again = air(station, pm2_5=[1.5] * 1000, pm2_5_flag=[1] * 1000)
     store.write([again])
-    proxy.fault = Fault(kind="false_success", where="write")
+    proxy.fault = Fault(kind="false_success", where=WRITES)
     for _ in range(20):
         with pytest.raises(StoreError, match="said yes but has not got"):
             store.write([again, air(station, first=1000, pm2_5=[2], pm2_5_flag=[1])])

@@ -27,6 +27,7 @@ from urllib3.exceptions import HTTPError
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
+from collector.stores.lines import lines
 from collector.stores.requests import Request, Witness, missing, places, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
 from collector.stores.server import TIMEOUT_S, Server, refusal, unanswered
@@ -56,7 +57,8 @@ class Influx2Store:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        send_all(requests(frames, self._bucket, self._plates_bucket, self._chance), self._send)
+        where = self._bucket, self._plates_bucket
+        send_all(requests(frames, *where, render=lines, chance=self._chance), self._send)
 
     def _send(self, request: Request) -> None:
         where = {"org": self._org, "bucket": request.place, "precision": "ns"}

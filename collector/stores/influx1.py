@@ -16,6 +16,7 @@ import urllib3
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
+from collector.stores.lines import lines
 from collector.stores.requests import Request, Witness, missing, places, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
 from collector.stores.server import Server
@@ -44,7 +45,8 @@ class Influx1Store:
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Store all points; in several requests if they are many, of which the first may be stored when one fails."""
-        send_all(requests(frames, self._database, self._plates_database, self._chance), self._send)
+        where = self._database, self._plates_database
+        send_all(requests(frames, *where, render=lines, chance=self._chance), self._send)
 
     def _send(self, request: Request) -> None:
         try:

@@ -26,9 +26,14 @@ def lines(frame: Frame) -> list[str]:
     return [f"{head}{fields} {time}" for fields, time in points if fields]
 
 
+def refuse(tag: str) -> None:
+    """Raise ValueError for the value of a tag that no store takes."""
+    if _NO_TAG.search(tag):
+        raise ValueError(f"not a tag: {tag!r}")
+
+
 def _tag(value: str) -> str:
-    if _NO_TAG.search(value):
-        raise ValueError(f"not a tag: {value!r}")
+    refuse(value)
     return _SPECIAL.sub(r"\\\1", value)
 
 

@@ -1,6 +1,6 @@
-"""Frames as requests in line protocol, each with what is asked for once the server has said yes.
+"""Frames as requests, each with what is asked for once the server has said yes.
 
-That is any one of its values, and a mark, a number of its own that goes with it as its last line: what comes again
+That is any one of its values, and a mark, a number of its own that goes with it as its last point: what comes again
 stands in a request beside what is new, and a value that was there before proves nothing of a server's yes.
 
     measurement        tags    fields
@@ -17,14 +17,18 @@ from random import Random
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from collector.points import NAMING, PLATES, Column, Frame
 from collector.stores import RejectedError, StoreError
-from collector.stores.lines import lines
 
-LINES_A_REQUEST = 10_000
+POINTS_A_REQUEST = 10_000
 MARKS, LANES = "collector_writes", 256
 """Lanes keep apart what is sent twice where a server knows no less than a millisecond and keeps one value of each."""
+
+
+Render = Callable[[Frame], list[str]]
+"""The lines of a request that a server takes, for some points; ValueError if they cannot be written."""
 
 
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +48,7 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Lines for one bucket or database."""
+    """Points for one bucket or database."""
 
     place: str
     body: bytes
@@ -62,8 +66,10 @@ def send_all(requests: Iterator[Request], send: Callable[[Request], None]) -> No
             sending.result()
 
 
-def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: Random) -> Iterator[Request]:
-    """Make requests of a bounded size of the frames.
+def requests(
+    frames: Sequence[Frame], common: str, plates: str | None, *, render: Render, chance: Random
+) -> Iterator[Request]:
+    """Make requests of a bounded size of the frames, with what `render` makes of each.
 
     Plates go to `plates`; if it is None, to `common` without what tells which vehicle it was. Raises RejectedError.
     """
@@ -79,32 +85,42 @@ def requests(frames: Sequence[Frame], common: str, plates: str | None, chance: R
         for place, whole in by_place.items():
             rendered: list[str] = []
             held: list[Frame] = []
+            points = 0
             for frame in (part for each in whole for part in _parts(each)):
-                rendered += lines(frame)
+                written = render(frame)
+                if not written:
+                    continue
+                rendered += written
                 held.append(frame)
-                if len(rendered) >= LINES_A_REQUEST:
-                    yield _request(place, rendered, held, chance)
-                    rendered, held = [], []
+                points += len(frame.at)
+                if points >= POINTS_A_REQUEST:
+                    yield _request(place, rendered, held, render, chance)
+                    rendered, held, points = [], [], 0
             if rendered:
-                yield _request(place, rendered, held, chance)
+                yield _request(place, rendered, held, render, chance)
     except ValueError as error:
-        raise RejectedError(f"cannot be written as line protocol: {error}") from error
+        raise RejectedError(f"cannot be written: {error}") from error
 
 
-def _request(place: str, rendered: list[str], frames: list[Frame], chance: Random) -> Request:
-    lane, number = str(chance.randrange(LANES)), chance.getrandbits(31)
-    at_ns = max(int(frame.at.max()) for frame in frames) * 1_000_000 + chance.randrange(1_000_000)
-    mark = Witness(measurement=MARKS, tags={"lane": lane}, field="request", at_ns=at_ns, value=number)
-    body = "\n".join([*rendered, f"{MARKS},lane={lane} request={number}i {at_ns}"]).encode()
-    return Request(place=place, body=body, witnesses=(mark, _witness(frames, chance)))
+def _request(place: str, rendered: list[str], frames: list[Frame], render: Render, chance: Random) -> Request:
+    mark = Frame(
+        measurement=MARKS,
+        tags={"lane": str(chance.randrange(LANES))},
+        at=np.array([max(int(frame.at.max()) for frame in frames)]),
+        offset_ns=np.array([chance.randrange(1_000_000)]),
+        fields={"request": np.array([chance.getrandbits(31)])},
+    )
+    body = "\n".join([*rendered, *render(mark)]).encode()
+    number = int(mark.fields["request"][0])  # type: ignore[arg-type]
+    return Request(place=place, body=body, witnesses=(_at(mark, 0, "request", number), _witness(frames, chance)))
 
 
 def _parts(frame: Frame) -> Iterator[Frame]:
-    for begin in range(0, len(frame.at), LINES_A_REQUEST):
-        part = slice(begin, begin + LINES_A_REQUEST)
+    for begin in range(0, len(frame.at), POINTS_A_REQUEST):
+        part = slice(begin, begin + POINTS_A_REQUEST)
         yield (
             frame
-            if len(frame.at) <= LINES_A_REQUEST
+            if len(frame.at) <= POINTS_A_REQUEST
             else msgspec.structs.replace(
                 frame,
                 at=frame.at[part],
@@ -120,18 +136,22 @@ def _nameless(frame: Frame) -> Frame:
 
 
 def _witness(frames: list[Frame], chance: Random) -> Witness:
-    """Any value of the frames, of which one at least has one."""
+    """Any value of the frames, each of which has one at least."""
     while True:
         frame = chance.choices(frames, [len(each.at) * len(each.fields) for each in frames])[0]
         row, name = chance.randrange(len(frame.at)), chance.choice(list(frame.fields))
         if _is_there(frame.fields[name], row):
-            offset = 0 if frame.offset_ns is None else int(frame.offset_ns[row])
-            at_ns = int(frame.at[row]) * 1_000_000 + offset
-            return Witness(measurement=frame.measurement, tags=frame.tags, field=name, at_ns=at_ns)
+            return _at(frame, row, name)
+
+
+def _at(frame: Frame, row: int, name: str, value: int | None = None) -> Witness:
+    offset = 0 if frame.offset_ns is None else int(frame.offset_ns[row])
+    at_ns = int(frame.at[row]) * 1_000_000 + offset
+    return Witness(measurement=frame.measurement, tags=frame.tags, field=name, at_ns=at_ns, value=value)
 
 
 def _is_there(column: Column, row: int) -> bool:
-    """Whether `lines` writes this value."""
+    """Whether this value is written."""
     value = column[row]
     if isinstance(column, list):
         return value is not None

@@ -1,4 +1,4 @@
-"""VictoriaMetrics, a single server, by `/write` and `/api/v1/export`; checked against a real one, 1.79.
+"""VictoriaMetrics, a single server, by `/api/v1/import` and `/api/v1/export`; checked against a real one, 1.79.
 
 Its yes means only that the points are in its memory: a `kill -9` loses all of the last seconds (measured: 162,400 of
 162,400), also after `/internal/force_flush`, which makes them visible (7,300 of 126,300). A snapshot does write out
@@ -27,6 +27,7 @@ from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table, buckets
 from collector.stores.requests import Request, Witness, missing, requests, send_all
 from collector.stores.rows import PLAIN, latest_row, newest, sample
+from collector.stores.series import series
 from collector.stores.server import Server
 from collector.stores.victoria_flags import Span, span
 from edge_agent.contract.quantities import BY_NAME, MEDIA
@@ -64,10 +65,11 @@ class VictoriaStore:
         sent: list[Witness] = []
 
         def send(request: Request) -> None:
-            self._server.write("/write?precision=ns", request.body)
+            self._server.write("/api/v1/import", request.body)
             sent.extend(request.witnesses)
 
-        send_all(requests([_numbers(frame) for frame in frames], "", None, self._chance), send)
+        numbers = [_numbers(frame) for frame in frames]
+        send_all(requests(numbers, "", None, render=series, chance=self._chance), send)
         if sent:
             self._to_disk()
         for witness in sent:

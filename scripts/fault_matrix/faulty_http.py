@@ -7,8 +7,8 @@
         proxy.fault = None      # passes everything on again
 
 Without a fault every request goes to the server and its answer comes back unchanged. A fault holds for every request
-whose path and query hold `where` until it is replaced; a request under way keeps the fault that it began with. May be
-told from any thread. The server behind may be killed and started again at the same port; while it is gone the
+whose path and query `where` is found in until it is replaced; a request under way keeps the fault that it began with.
+May be told from any thread. The server behind may be killed and started again at the same port; while it is gone the
 connection is closed without an answer.
 """
 
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import struct
 import threading
@@ -28,6 +29,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 Kind = Literal["status", "slow", "half", "false_success", "reset", "silent"]
+WRITES = r"^/(api/v2/)?write|^/api/v1/import"
+"""The paths to which InfluxDB and VictoriaMetrics are sent points."""
 SERVER_S = 60
 _NOT_PASSED_ON = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive", "date", "server"})
 _LINGER_NONE = struct.pack("ii", 1, 0)
@@ -49,7 +52,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     stored: bool = False
     """Whether the server gets the request all the same (`slow` and `half`: always), so that only its answer is lost."""
     where: str = ""
-    """Part of the path and query that a request must have, such as "write"; all have the empty one."""
+    """Part of the path and query that a request must have, an expression such as `WRITES`; all have the empty one."""
 
 
 class FaultyHttp:
@@ -92,7 +95,7 @@ class FaultyHttp:
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 fault = proxy.fault
-                if fault is not None and fault.where in self.path:
+                if fault is not None and re.search(fault.where, self.path):
                     proxy.spoiled[fault.kind] += 1
                     proxy._spoil(self, body, fault)
                 elif (answer := proxy._ask(self, body)) is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from scripts.fault_matrix.faults import Moment, fault
-from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
+from scripts.fault_matrix.faulty_http import WRITES, Fault, FaultyHttp
 from scripts.fault_matrix.stage import Stage
 
 SLOW_S = (0.5, 6.0)
@@ -20,7 +20,7 @@ def proxies(stage: Stage) -> Sequence[FaultyHttp]:
 
 def _spoil(proxy: FaultyHttp, moment: Moment, spoilt: Fault) -> None:
     """Spoil every request, or those that write alone."""
-    proxy.fault = spoilt if moment.chance.random() < 0.5 else replace(spoilt, where="write")
+    proxy.fault = spoilt if moment.chance.random() < 0.5 else replace(spoilt, where=WRITES)
     moment.hold()
     proxy.fault = None
 
@@ -52,7 +52,7 @@ def answer_half(proxy: FaultyHttp, moment: Moment) -> None:
 @fault(proxies)
 def say_yes_and_store_nothing(proxy: FaultyHttp, moment: Moment) -> None:
     """Success, and nothing is written."""
-    _spoil(proxy, moment, Fault(kind="false_success", where="write"))
+    _spoil(proxy, moment, Fault(kind="false_success", where=WRITES))
 
 
 @fault(proxies)
