@@ -8,15 +8,15 @@ goes out.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Engine, Index, String, Table, TextClause, select
 
 from collector import ledger_totals
 from collector.database import METADATA, Id, plain, rows, with_rows
+from collector.ledger_account import Account, LostRange, account
 from collector.outboxes_gone import GONE, note_gone
+from collector.spans import Spans
 from edge_agent.contract.events import BoxStatus, Lost
 from edge_agent.contract.runs import ranges
 
@@ -43,79 +43,6 @@ LOST = Table(
 Index("ledger_lost_of", LOST.c.device, LOST.c.outbox)
 
 Key = tuple[str, int]
-
-
-class LostRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers that a box reported as dropped, or that are missing of an outbox that is gone."""
-
-    first: int
-    last: int
-    kind: str
-    """Empty where nobody knows."""
-    reason: str
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One outbox in the ledger; `highest == stored + lost + missing` holds always."""
-
-    device: str
-    outbox: int
-    highest: int
-    stored: int
-    lost: int
-    missing: int
-    missing_ranges: tuple[tuple[int, int], ...]
-    lost_ranges: tuple[LostRange, ...]
-
-
-class Spans:
-    """A set of numbers as sorted, separate [first, last] spans."""
-
-    def __init__(self, spans: Iterable[tuple[int, int]] = ()) -> None:
-        self.first: list[int] = []
-        self.last: list[int] = []
-        for first, last in sorted(spans):
-            self.add(first, last)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(zip(self.first, self.last, strict=True))
-
-    def add(self, first: int, last: int) -> tuple[list[int], tuple[int, int]]:
-        """Add a span; returns the firsts of the spans that it swallowed and the span that now holds it."""
-        lo = bisect_left(self.last, first - 1)
-        hi = bisect_right(self.first, last + 1)
-        swallowed = self.first[lo:hi]
-        if swallowed:
-            first, last = min(first, swallowed[0]), max(last, self.last[hi - 1])
-        self.first[lo:hi], self.last[lo:hi] = [first], [last]
-        return swallowed, (first, last)
-
-    def covers(self, first: int, last: int) -> bool:
-        """Tell whether the whole span is in the set."""
-        i = bisect_left(self.last, first)
-        return i < len(self.last) and self.first[i] <= first and last <= self.last[i]
-
-    def missing(self, first: int, last: int) -> list[tuple[int, int]]:
-        """The parts of the span that are not in the set."""
-        parts = []
-        for i in range(bisect_left(self.last, first), len(self.last)):
-            if self.first[i] > last:
-                break
-            if self.first[i] > first:
-                parts.append((first, self.first[i] - 1))
-            first = self.last[i] + 1
-        if first <= last:
-            parts.append((first, last))
-        return parts
-
-    def count(self) -> int:
-        """How many numbers are in the set."""
-        return sum(self.last) - sum(self.first) + len(self.first)
-
-    def gaps(self) -> list[tuple[int, int]]:
-        """The holes from 1 to the highest number."""
-        before = [0, *self.last[:-1]]
-        return [(end + 1, first - 1) for end, first in zip(before, self.first, strict=True) if first > end + 1]
 
 
 class Ledger:
@@ -208,7 +135,7 @@ class Ledger:
                     entry = LostRange(first=row.first, last=row.last, kind=row.kind, reason=row.reason)
                     why.setdefault(key, []).append(entry)
             gone = {(row.device, row.outbox): row.reason for row in db.execute(no_more)}
-        return [_account(key, known[key], why.get(key, ()), gone.get(key)) for key in sorted(known)]
+        return [account(*key, known[key], why.get(key, ()), gone.get(key)) for key in sorted(known)]
 
     def totals(self) -> dict[str, int]:
         """How many events are stored, lost and missing, of all boxes together."""
@@ -270,26 +197,6 @@ class _Statements:
         if dialect == "postgresql":
             lock = "SELECT count(pg_advisory_xact_lock(w.outbox)) FROM {rows} AS w"
             self.lock = with_rows(dialect, lock, outbox="BIGINT")
-
-
-def _account(key: Key, spans: Spans, lost: Sequence[LostRange], gone: str | None) -> Account:
-    known_lost = Spans((entry.first, entry.last) for entry in lost).count()
-    gaps = spans.gaps()
-    missing = sum(last - first + 1 for first, last in gaps)
-    stored, lost_count = spans.count() - known_lost, known_lost
-    if gone is not None:
-        lost = [*lost, *(LostRange(first=first, last=last, kind="", reason=gone) for first, last in gaps)]
-        lost_count, missing, gaps = known_lost + missing, 0, []
-    return Account(
-        device=key[0],
-        outbox=key[1],
-        highest=spans.last[-1],
-        stored=stored,
-        lost=lost_count,
-        missing=missing,
-        missing_ranges=tuple(gaps[:100]),
-        lost_ranges=tuple(lost),
-    )
 
 
 def _why(lost: Lost | None) -> tuple[str, str] | None:

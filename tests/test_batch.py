@@ -29,7 +29,8 @@ from collector.averages.touched import Touched
 from collector.batch import Message, Sinks, receipt
 from collector.database import open_database
 from collector.intake import Intake
-from collector.ledger import Account, Ledger
+from collector.ledger import Ledger
+from collector.ledger_account import Account
 from collector.live import Live
 from collector.points import Frame
 from collector.quality import Quality

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
 from collector.database import open_database
-from collector.ledger import Ledger, Spans
+from collector.ledger import Ledger
+from collector.ledger_account import SHOWN
+from collector.spans import Spans
 from edge_agent.contract.events import BoxStatus, Lost
 from edge_agent.contract.runs import pack_runs
 
@@ -79,6 +81,31 @@ def test_what_is_missing_of_an_outbox_that_the_box_holds_no_more_is_lost_until_i
     says(8, volatile=True)
     assert of_7() == (4, 2, 0)
     assert "in memory only" in ledger.summary()[0].lost_ranges[0].reason
+
+
+def test_of_very_many_holes_the_newest_are_named_and_all_are_counted(engine: Engine) -> None:
+    ledger = Ledger(engine)
+    for part in range(4):
+        lost = Lost(kind="health", reason=f"reason {part % 3}")
+        ledger.enter([("air-01", 7, (2 + 2000 * part, 1) + (1, 1) * 999, lost)])
+    (account,) = ledger.summary()
+    assert (account.lost, account.missing, account.highest) == (4000, 4000, 8000)
+    assert (account.lost_ranges_count, len(account.lost_ranges)) == (4000, SHOWN)
+    assert (account.missing_ranges_count, len(account.missing_ranges)) == (4000, SHOWN)
+    assert (account.lost_ranges[-1].first, account.missing_ranges[-1]) == (8000, (7999, 7999))
+    assert [(by.reason, by.events) for by in account.lost_by] == [
+        ("reason 0", 2000),
+        ("reason 1", 1000),
+        ("reason 2", 1000),
+    ]
+    ledger.explain("air-01", BoxStatus(online=True, at=0, version="1", outbox=8, holds=(8,)))
+    (account,) = ledger.summary()
+    assert (account.lost, account.missing, account.missing_ranges) == (8000, 0, ())
+    assert (account.lost_ranges_count, len(account.lost_ranges), len(account.lost_by)) == (8000, SHOWN, 4)
+    many = [("air-02", 7, (n,), Lost(kind="health", reason=f"reason {n}")) for n in range(1, 2 * SHOWN + 1)]
+    ledger.enter(many)
+    (account,) = ledger.summary("air-02")
+    assert (account.lost_by_count, len(account.lost_by)) == (2 * SHOWN, SHOWN)
 
 
 def test_a_database_looks_at_the_runs_that_are_asked_for_and_no_others(engine: Engine) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pytest
 from city import FLEET, NOON
 from collector_double import EXAMPLES
@@ -13,7 +14,7 @@ from events import plate_read
 from msgspec.structs import replace
 from sqlalchemy import Engine
 
-from collector.ledger import Account, Ledger, LostRange
+from collector.ledger import Ledger
 from collector.live import Live
 from collector.live_box import DeviceState
 from collector.outboxes_gone import ON_DISK
@@ -158,24 +159,15 @@ async def test_what_a_box_lost_is_shown_at_once_by_kind_and_for_a_day() -> None:
     assert boxes.state.lost == {}
 
 
-def test_the_ledger_names_kinds_and_reasons_and_labels_stay_few() -> None:
+def test_the_ledger_names_kinds_and_reasons_and_labels_stay_few(engine: Engine) -> None:
     full, disk = "the outbox was full", 'the store refused it: "a"\n'
-    kept = Account(
-        device="air-01",
-        outbox=7,
-        highest=30,
-        stored=10,
-        lost=20,
-        missing=0,
-        missing_ranges=(),
-        lost_ranges=(
-            LostRange(first=1, last=10, kind="health", reason=full),
-            LostRange(first=11, last=15, kind="readings", reason=disk),
-            LostRange(first=16, last=20, kind="health", reason=full),
-        ),
-    )
-    shown = tables.account(kept, 2.5)
-    assert shown["lost_by"] == [
+    ledger = Ledger(engine)
+    ledger.enter([("air-01", 7, (21, 10), None), ("air-01", 7, (1, 10), Lost(kind="health", reason=full))])
+    ledger.enter([("air-01", 7, (11, 5), Lost(kind="readings", reason=disk))])
+    ledger.enter([("air-01", 7, (16, 5), Lost(kind="health", reason=full))])
+    (kept,) = ledger.summary()
+    shown = msgspec.to_builtins(tables.account(kept, 2.5))
+    assert list(shown["lost_by"]) == [
         {"kind": "health", "reason": full, "events": 15},
         {"kind": "readings", "reason": disk, "events": 5},
     ]

@@ -11,7 +11,7 @@ import msgspec
 
 from collector.alerts.desk import Doubt
 from collector.alerts.match import Difference, Kind
-from collector.ledger import LostRange
+from collector.ledger_account import SHOWN, LostBy, LostRange
 from collector.live_box import State
 from edge_agent.contract.device import Medium, Position
 from edge_agent.contract.legal import Averaging, Certainty
@@ -77,16 +77,11 @@ class Notice(_Answer, frozen=True, kw_only=True):
     since: Time | None
 
 
-class LostBy(_Answer, frozen=True, kw_only=True):
-    """How many events of a kind were lost for a reason."""
-
-    kind: str
-    reason: str
-    events: int
-
-
 class Account(_Answer, frozen=True, kw_only=True):
-    """One outbox in the ledger; `highest == stored + lost + missing` holds always."""
+    """One outbox in the ledger; `highest == stored + lost + missing` holds always.
+
+    Of ranges the newest are given, of reasons those of most events, 100 of each at most; the `_count` tells all.
+    """
 
     device: str
     outbox: int
@@ -94,9 +89,12 @@ class Account(_Answer, frozen=True, kw_only=True):
     stored: int
     lost: int
     missing: int
-    missing_ranges: list[tuple[int, int]]
-    lost_ranges: list[LostRange]
-    lost_by: list[LostBy]
+    missing_ranges: Annotated[list[tuple[int, int]], msgspec.Meta(max_length=SHOWN)]
+    missing_ranges_count: int
+    lost_ranges: Annotated[list[LostRange], msgspec.Meta(max_length=SHOWN)]
+    lost_ranges_count: int
+    lost_by: Annotated[list[LostBy], msgspec.Meta(max_length=SHOWN)]
+    lost_by_count: int
     days_left: float | None
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from collector.alerts.desk import PlateDesk
 from collector.averages.ask import Averages
 from collector.commands import Commands
-from collector.ledger import Account
+from collector.ledger_account import Account
 from collector.live import Live
 from collector.regulator.job import Regulator
 from collector.reports.day import Reports

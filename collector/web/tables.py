@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from aiohttp import web
 from collector.alerts.desk import Alert, Doubt
 from collector.alerts.sightings import Sighting
 from collector.alerts.watchlist import Entry
-from collector.ledger import Account
+from collector.ledger_account import Account
 from collector.live_box import DeviceState
 from collector.notices import Notice
 from collector.web.query import iso
@@ -47,13 +46,8 @@ def device(state: DeviceState) -> dict[str, Any]:
 
 
 def account(kept: Account, days_left: float | None) -> dict[str, Any]:
-    """An outbox in the ledger as the API shows it; what was lost also by kind and reason."""
-    shown = msgspec.structs.asdict(kept)
-    lost: Counter[tuple[str, str]] = Counter()
-    for span in kept.lost_ranges:
-        lost[span.kind, span.reason] += span.last - span.first + 1
-    lost_by = [{"kind": kind, "reason": reason, "events": n} for (kind, reason), n in sorted(lost.items())]
-    return {**shown, "lost_by": lost_by, "days_left": days_left}
+    """An outbox in the ledger as the API shows it."""
+    return {**msgspec.structs.asdict(kept), "days_left": days_left}
 
 
 def notice(found: Notice) -> dict[str, Any]:
