@@ -8,6 +8,7 @@ which other links do not have. It takes root, `ip netns` and Mosquitto. Connecti
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
@@ -119,7 +120,7 @@ async def _station(folder: Path, number: int, case: Case) -> AsyncIterator[tuple
     sensor["registers"] = {name: {"address": REGISTERS[name], "type": "float32", "unit": UNITS[name]} for name in names}
     lines = {"bus": {"kind": "serial", "port": "/dev/null"}}
     station = {"medium": "wastewater", "lines": lines, "sensors": {"probe": sensor}}
-    host = f"10.213.{number}.1"
+    host = f"{_network(number)}.1"
     certificate, key = Authority(home / "authority").issue("broker", days=2, addresses=[host])
     ca = home / "authority" / "ca.pem"
     sets = [f"state={home / 'state'}", f"broker.host={host}", f"broker.port={PORT}", f"broker.tls.ca={ca}"]
@@ -149,10 +150,17 @@ UNITS = {
 }
 
 
+def _network(number: int) -> str:
+    """The first three parts of a station's addresses; those of two runs at once differ."""
+    run = os.getpid()
+    return f"10.{170 + run % 80}.{run // 80 % 80 * len(CASES) + number}"
+
+
 @contextmanager
 def _link(number: int, host: str) -> Iterator[tuple[str, str]]:
     """Make a network namespace with a link of its own; give its name and that of the link on this side."""
-    namespace, ours, its = f"wire{number}", f"wire{number}a", f"wire{number}b"
+    namespace = f"wire-{os.getpid()}-{number}"
+    ours, its = (f"w{os.getpid()}-{number}{end}" for end in "ab")
     with ExitStack() as undo:
         _ip("netns", "add", namespace)
         undo.callback(_ip, "netns", "del", namespace)
