@@ -54,8 +54,11 @@ def _run(options: argparse.Namespace, plan: Plan) -> int:
         if options.fleet is None:
             make_fleet(fleet, plan.boxes, plan.mix)
         boxes = dict(list(read_fleet(fleet).items())[: plan.boxes])
-        centre = stack.enter_context(Centre(folder, fleet, options.centre)) if options.centre else None
-        tls = TlsSettings(ca=str(options.ca)) if options.ca else None
+        centre = None
+        if options.centre:
+            centre = stack.enter_context(Centre(folder, fleet, options.centre, tls=options.tls))
+        ca = options.ca if centre is None else centre.ca
+        tls = TlsSettings(ca=str(ca)) if ca else None
         port = options.port if centre is None else centre.mqtt_port
         broker = BrokerSettings(host=loopback(options.host), port=port, tls=tls)
 
@@ -145,12 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain", type=float, default=60, metavar="S", help="longest wait for the last receipts (60)")
     add("--slow", type=float, default=1, metavar="SHARE", help="of its time that the centre's collector gets (1)")
     add("--centre", choices=STORES, help="start Mosquitto, this store and a collector for the run")
+    add("--tls", action="store_true", help="its broker speaks TLS")
     add("--folder", type=Path, help="where their files stand and stay (a temporary folder)")
     add("--make-fleet", type=Path, metavar="FOLDER", help="write a fleet's folder with passwords, and end")
     add("--fleet", type=Path, metavar="FOLDER", help="a folder that --make-fleet wrote")
     add("--host", default="127.0.0.1", help="a broker on this machine, for --fleet without --centre")
     add("--port", type=int, default=1883)
-    add("--ca", type=Path, help="certificate of the authority that signed the broker's: with TLS")
+    add("--ca", type=Path, help="certificate of the authority that signed the broker's, for --fleet: with TLS")
     add("--json", action="store_true", help="the result as JSON")
     return parser
 

@@ -19,6 +19,7 @@ import psutil
 from sqlalchemy import text
 
 from collector.alerts.watchlist import Watchlist
+from collector.authority import Authority
 from collector.credentials import access_list
 from collector.database import open_database
 from collector.state import now_ms
@@ -42,11 +43,14 @@ class CentreError(Exception):
 class Centre:
     """The processes, by name: `mosquitto`, the store's unless it is DuckDB, `collector`. They end with the context."""
 
-    def __init__(self, folder: Path, fleet: Path, store: str = "victoria-metrics") -> None:
+    def __init__(self, folder: Path, fleet: Path, store: str = "victoria-metrics", *, tls: bool = False) -> None:
         """`folder` exists; `fleet` is one that `make_fleet` wrote. Raises CentreError where a program is missing."""
         if store not in STORES:
             raise CentreError(f"{store} is not a store; choose one of {', '.join(STORES)}")
         self.folder, self.fleet = folder, fleet
+        self._authority = Authority(folder / "authority") if tls else None
+        self.ca = self._authority.ca if self._authority else None
+        """The certificate of who signed the broker's, if it speaks TLS."""
         self.mqtt_port, self.web_port, store_port, other = free_ports(4)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands = {
@@ -125,9 +129,16 @@ class Centre:
         file.write_text(
             f"listener {self.mqtt_port} 127.0.0.1\nuser root\nallow_anonymous false\n"
             f"password_file {self.fleet / PASSWORDS}\nacl_file {self.folder / 'access'}\n"
-            "set_tcp_nodelay true\nmax_queued_messages 20000\nmax_queued_bytes 64000000\nmessage_size_limit 300000\n"
+            + self._certificate()
+            + "set_tcp_nodelay true\nmax_queued_messages 20000\nmax_queued_bytes 64000000\nmessage_size_limit 300000\n"
         )
         return file
+
+    def _certificate(self) -> str:
+        if self._authority is None:
+            return ""
+        certificate, key = self._authority.issue("broker", days=1, addresses=["127.0.0.1"])
+        return f"cafile {self.ca}\ncertfile {certificate}\nkeyfile {key}\n"
 
     def _collector(self, store: str, store_port: int) -> Path:
         secret = self.folder / "collector.secret"
@@ -139,9 +150,10 @@ class Centre:
             "influxdb": f"kind: influx1, url: http://127.0.0.1:{store_port}, database: load",
         }
         file = self.folder / "collector.yaml"
+        tls = f", tls: {{ca: {self.ca}}}" if self.ca else ""
         file.write_text(
             f"state: {self.folder / 'state'}\nfleet: {self.fleet}\nplates: {{keep_days: 1, keep_hit_days: 1}}\n"
-            f"broker: {{kind: external, host: 127.0.0.1, port: {self.mqtt_port}, password_file: {secret}}}\n"
+            f"broker: {{kind: external, host: 127.0.0.1, port: {self.mqtt_port}, password_file: {secret}{tls}}}\n"
             f"store: {{{kinds[store]}}}\nweb: {{port: {self.web_port}}}\n"
         )
         return file
