@@ -61,8 +61,13 @@ class Disk:
                         os.posix_fallocate(out.fileno(), out.seek(0, os.SEEK_END), size)
 
     def free(self) -> None:
-        """Take away what filled it."""
+        """Take away what filled it, for good: a power cut does not bring it back."""
         self._ballast.unlink(missing_ok=True)
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def close(self) -> None:
         """Unmount it."""
