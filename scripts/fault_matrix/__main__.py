@@ -53,12 +53,11 @@ def main() -> int:
 
         def told(stage: Stage, done: Round) -> None:
             task = progress.tasks[0]
-            progress.update(
-                bar,
-                completed=task.elapsed,
-                description=f"{stage.kind.name} round {done.number}",
-                news=f"{run.tally.faults} faults, {run.tally.made} events, back in {done.return_s:.1f} s",
-            )
+            where = f"{stage.kind.name} round {done.number}"
+            news = f"{run.tally.faults} faults, {run.tally.made} events, back in {done.return_s:.1f} s"
+            progress.update(bar, completed=task.elapsed, description=where, news=news)
+            if not console.is_terminal:
+                console.print(f"{task.elapsed or 0:.0f} s: {where}: {news}", highlight=False)
 
         kinds = [kind for kind in KINDS if given.stage in (None, kind.name)]
         failure = run.for_a_while(kinds, seconds, told)
