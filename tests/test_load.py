@@ -120,14 +120,16 @@ def test_kinds_are_mixed_evenly_in_their_shares() -> None:
 
 def test_a_slowed_process_gets_its_share_and_then_all() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:
-        process = psutil.Process(busy.pid)
-        with Slowed(busy.pid, 0.2):
-            stopped = 0
-            for _ in range(400):  # how often it may run, which a busy machine does not change, not what it gets
-                time.sleep(0.007)
-                stopped += process.status() == psutil.STATUS_STOPPED
-        assert 0.4 < stopped / 400 < 0.98
-        wait_until(lambda: process.status() != psutil.STATUS_STOPPED, 10, "it runs freely")
-        before = process.cpu_times().user
-        wait_until(lambda: process.cpu_times().user > before + 0.1, 30, "it runs")
-        busy.kill()
+        try:
+            process = psutil.Process(busy.pid)
+            with Slowed(busy.pid, 0.2):
+                stopped = 0
+                for _ in range(400):  # how often it may run, which a busy machine does not change, not what it gets
+                    time.sleep(0.007)
+                    stopped += process.status() == psutil.STATUS_STOPPED
+            assert 0.4 < stopped / 400 < 0.98
+            wait_until(lambda: process.status() != psutil.STATUS_STOPPED, 10, "it runs freely")
+            before = process.cpu_times().user
+            wait_until(lambda: process.cpu_times().user > before + 0.1, 30, "it runs")
+        finally:
+            busy.kill()

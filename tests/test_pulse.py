@@ -15,7 +15,6 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,21 +28,28 @@ PROGRAM = """
 import asyncio, logging, sys, threading, time
 from edge_agent.contract import pulse
 logging.basicConfig(level=logging.INFO)
-pulse.LOOP_S = 1.0
+pulse.LOOP_S = 1.0 if sys.argv[1] == "loop" else 60.0
 
 async def main():
     beat = pulse.Pulse()
     async with beat.watched(look_s=0.1):
-        await asyncio.sleep(0.5)
+        for _ in range(8):
+            await asyncio.sleep(0.1)
+            pulse.notify("round")
         if sys.argv[1] == "task":
             def on_a_dead_disk():
-                time.sleep(3)
+                time.sleep(1.5)
+                pulse.notify("hangs")
+                time.sleep(1.5)
+                pulse.notify("moves")
             with pulse.WatchedThread(beat, "outbox", 0.5) as thread:
                 await asyncio.get_running_loop().run_in_executor(thread, on_a_dead_disk)
             await asyncio.sleep(1)
         elif sys.argv[1] == "loop":
             def a_loop_that_hangs():
+                pulse.notify("hangs")
                 time.sleep(3)
+                pulse.notify("moves")
             a_loop_that_hangs()
 
 asyncio.run(main())
@@ -58,18 +64,20 @@ class Systemd:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.address)
         self._socket.settimeout(0.1)
-        self.heard: list[tuple[float, str]] = []
+        self.heard: list[str] = []
 
     def listen(self, child: subprocess.Popen[str]) -> None:
-        """Hear what the program says until it ends."""
-        while child.poll() is None:
+        """Hear all that the program says until it has ended."""
+        ended = False
+        while not ended:
+            ended = child.poll() is not None  # what it said before still waits
             with suppress(TimeoutError):
-                self.heard.append((time.monotonic(), self._socket.recv(100).decode()))
+                while True:
+                    self.heard.append(self._socket.recv(100).decode())
 
-    def pause(self) -> float:
-        """The longest time between two words that all is well, and the end."""
-        fed = [at for at, word in self.heard if word in ("WATCHDOG=1", "STOPPING=1")]
-        return max(b - a for a, b in pairwise(fed))
+    def while_it_hangs(self) -> list[str]:
+        """What is heard from when the program says that it hangs until it says that it moves."""
+        return self.heard[self.heard.index("hangs") + 1 : self.heard.index("moves")]
 
 
 def run(systemd: Systemd, how: str) -> str:
@@ -81,22 +89,24 @@ def run(systemd: Systemd, how: str) -> str:
         said = child.stderr.read()
         listener.join()
         assert child.wait() == 0, said
-    assert systemd.heard[0][1] == "READY=1"
+    assert systemd.heard[0] == "READY=1"
     return said
 
 
 def test_a_healthy_program_is_ready_and_feeds_the_watchdog(tmp_path: Path) -> None:
     systemd = Systemd(tmp_path)
     said = run(systemd, "well")
-    assert [word for _, word in systemd.heard].count("WATCHDOG=1") >= 3
-    assert systemd.pause() < 0.5
+    # the machine may be busy; then looks and rounds are late together
+    assert systemd.heard.count("WATCHDOG=1") >= systemd.heard.count("round") / 2 == 4
     assert said == ""
 
 
 def test_work_that_hangs_is_named_with_its_place_and_starves_the_watchdog(tmp_path: Path) -> None:
     systemd = Systemd(tmp_path)
     said = run(systemd, "task")
-    assert systemd.pause() > 2
+    assert "WATCHDOG=1" in systemd.heard[: systemd.heard.index("hangs")]
+    assert systemd.while_it_hangs() == []
+    assert "WATCHDOG=1" in systemd.heard[systemd.heard.index("moves") :]
     assert said.count("outbox: stuck for") == 1
     assert "in on_a_dead_disk" in said
     assert "outbox: moves again" in said
@@ -105,7 +115,8 @@ def test_work_that_hangs_is_named_with_its_place_and_starves_the_watchdog(tmp_pa
 def test_a_loop_that_hangs_says_where(tmp_path: Path) -> None:
     systemd = Systemd(tmp_path)
     said = run(systemd, "loop")
-    assert systemd.pause() > 2
+    assert "WATCHDOG=1" in systemd.heard[: systemd.heard.index("hangs")]
+    assert systemd.while_it_hangs() == []
     assert "in a_loop_that_hangs" in said
 
 
@@ -162,15 +173,14 @@ def test_the_collector_tells_systemd_how_it_is_and_logs_for_machines(tmp_path: P
     listener = threading.Thread(target=systemd.listen, args=(child,))
     listener.start()
     try:
-        wait_until(lambda: any(word == "WATCHDOG=1" for _, word in systemd.heard), 30, "the collector is well")
+        wait_until(lambda: "WATCHDOG=1" in systemd.heard, 30, "the collector is well")
         centre.ready()
-        words = [word for _, word in systemd.heard]
-        assert words.index("READY=1") < words.index("WATCHDOG=1")
+        assert systemd.heard.index("READY=1") < systemd.heard.index("WATCHDOG=1")
     finally:
         child.send_signal(signal.SIGTERM)
         assert child.wait(20) == 0
         listener.join()
-    assert systemd.heard[-1][1] == "STOPPING=1"
+    assert systemd.heard[-1] == "STOPPING=1"
     for line in centre.collector.log.read_text().splitlines():
         entry = json.loads(line)
         assert {"time", "level", "part", "message"} <= entry.keys()
