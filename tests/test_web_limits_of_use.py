@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 
 import pytest
 from city import City
@@ -82,6 +83,27 @@ async def test_who_takes_nothing_of_an_answer_is_let_go(city: City, monkeypatch:
         raw.settimeout(60)
         taken = await asyncio.to_thread(take_all, raw)
     assert taken < whole, "the rest was thrown away"
+
+
+async def test_who_takes_an_answer_slowly_gets_all_of_it(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "TAKE_S", 0.3)
+    monkeypatch.setattr(door, "HEAD_S", 0.3)
+    city.measure("air-01", "pm2_5", [1.0] * 60_000, [1] * 60_000, step=1_000)
+    query = "/api/v1/readings?station=air-01&quantity=pm2_5"
+    async with city.session("officer") as client:
+        whole = len(await (await client.get(query)).read())
+    with socket.socket() as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.connect(place(city))
+        token = city.tokens["officer"]
+        request = f"GET {query} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
+        raw.sendall(request.encode())
+        raw.settimeout(60)
+        taken, began = b"", time.monotonic()
+        while part := await asyncio.to_thread(raw.recv, 65_536):
+            taken += part
+            await asyncio.sleep(0.002 if time.monotonic() < began + 3 else 0)
+    assert len(taken.partition(b"\r\n\r\n")[2]) == whole
 
 
 def take_all(raw: socket.socket) -> int:

@@ -1,13 +1,16 @@
 """The listening socket: how many connections there may be, and for how long one may keep us waiting.
 
 aiohttp waits for ever for a request's head and for whoever does not take its answer. Here a connection that does not
-complete a head in HEAD_S, or takes nothing of an answer for TAKE_S, is closed.
+complete a head in HEAD_S, or takes nothing of an answer for TAKE_S, is closed; a slow one that takes is not.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any
 
 from aiohttp import web
@@ -41,13 +44,35 @@ class _Guest(asyncio.Protocol):
     def waits_for_head(self) -> None:
         """From now on a head is due."""
         self.has_head()
-        self._head = asyncio.get_running_loop().call_later(HEAD_S, self._end)
+        self._head = asyncio.get_running_loop().call_later(HEAD_S, self._no_head, 0)
 
     def has_head(self) -> None:
         """A head is complete: its handler has the time that it needs."""
         if self._head is not None:
             self._head.cancel()
             self._head = None
+
+    def _no_head(self, before: int) -> None:
+        """None is due yet while the answer before is being taken."""
+        left = self._untaken()
+        if left in {0, before}:
+            self._end()
+        else:
+            self._head = asyncio.get_running_loop().call_later(HEAD_S, self._no_head, left)
+
+    def _none_taken(self, before: int) -> None:
+        left = self._untaken()
+        if left == before:
+            self._end()
+        else:
+            self._take = asyncio.get_running_loop().call_later(TAKE_S, self._none_taken, left)
+
+    def _untaken(self) -> int:
+        """Bytes of answers that wait here and in the kernel."""
+        if not isinstance(self._transport, asyncio.Transport):
+            return 0
+        in_kernel = ioctl(self._transport.get_extra_info("socket").fileno(), TIOCOUTQ, bytes(4))
+        return self._transport.get_write_buffer_size() + int.from_bytes(in_kernel, sys.byteorder)
 
     def _end(self) -> None:
         if isinstance(self._transport, asyncio.Transport):
@@ -61,7 +86,7 @@ class _Guest(asyncio.Protocol):
         return bool(self._inner.eof_received()) if self._let_in else None
 
     def pause_writing(self) -> None:
-        self._take = asyncio.get_running_loop().call_later(TAKE_S, self._end)
+        self._take = asyncio.get_running_loop().call_later(TAKE_S, self._none_taken, self._untaken())
         self._inner.pause_writing()
 
     def resume_writing(self) -> None:
