@@ -8,12 +8,15 @@ must not fill its queue again and again with what stands in it already.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from edge_agent.contract.events import URGENT
 from edge_agent.contract.runs import ranges
 from edge_agent.settings import UplinkSettings
+
+LOOK_S = 1.0
+"""While much is unsent it is looked at so often."""
 
 
 @dataclass(kw_only=True)
@@ -59,11 +62,19 @@ class Flights:
             flight.first_at = now
         flight.attempt += 1
 
-    def due(self, now: float, *, silent: bool) -> list[Flight]:
-        """What is to be sent again now, what was tried least first; a silent collector is asked by one pack."""
+    def due(self, now: float, *, silent: bool, unsent: Callable[[], bool] = lambda: False) -> list[Flight]:
+        """What is to be sent again now, what was tried least first; a silent collector is asked by one pack.
+
+        Nothing is while much that was sent is `unsent`: it comes in order or not at all, so a second one only stands
+        behind the first, and a slow line would carry ever more of what came before and less that is new.
+        """
         due = sorted((flight for flight in self if flight.again_at <= now), key=lambda flight: flight.attempt)
         for flight in due:
             self._late(flight, now)
+        if due and unsent():
+            for flight in due:
+                flight.again_at = now + LOOK_S
+            return []
         again = due[: 1 if silent else self._bears]
         if len(again) < len(due) or (silent and again):
             pause = self._pause(again[-1].attempt)

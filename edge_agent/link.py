@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import ssl
 import sys
+import termios
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 
 RECONNECT_S = (1, 30)
 """First and longest pause between attempts to reach the broker."""
+UNSENT_BYTES = 16384
+"""What has not reached the other side: so little is soon gone, or only not acknowledged yet."""
 PART, LOGIN = "broker", "login"
 """What faults are said of: the broker is not reached; it is reached and does not let us in."""
 
@@ -97,6 +102,15 @@ class Link:
     def publish(self, topic: str, payload: bytes) -> None:
         """Send once; while there is no connection it is lost."""
         self._client.publish(topic, payload, qos=0)
+
+    def unsent(self) -> bool:
+        """Tell whether much of what was published has not reached the broker's machine: the line is slow, or stalls."""
+        connection, waiting = self._client.socket(), bytearray(4)
+        if connection is None:
+            return False
+        with suppress(OSError, ValueError):  # paho's thread has just closed it
+            fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, waiting)
+        return int.from_bytes(waiting, sys.byteorder) > UNSENT_BYTES
 
     def say_status(self, *, online: bool = True) -> None:
         """Say anew what `status` gives."""

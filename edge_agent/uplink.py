@@ -188,7 +188,7 @@ class Uplink:
             self._wake.set()
 
     def _send_again(self) -> None:
-        for flight in self._flights.due(self._monotonic(), silent=self._silent):
+        for flight in self._flights.due(self._monotonic(), silent=self._silent, unsent=self._link.unsent):
             self._health.count("uplink.sent_again")
             if flight.attempt >= SILENT_AFTER:
                 self._silent = True

@@ -52,6 +52,9 @@ class PlayedLink:
         if self.connected:
             self.way.append(decode_pack(topic.rsplit("/", 1)[1], payload))
 
+    def unsent(self) -> bool:
+        return False
+
     def say_status(self) -> None:
         """Nobody listens."""
 
