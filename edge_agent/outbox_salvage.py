@@ -61,7 +61,7 @@ def finish(path: Path) -> None:
     saved = path.with_suffix(".saved")
     if not saved.exists():
         return
-    damaged = sorted(path.parent.glob(f"{path.stem}.damaged-????"))
+    damaged = sorted(path.parent.glob(f"{path.stem}.damaged-{4 * '[0-9]'}"))
     number = int(damaged[-1].suffix.removeprefix(".damaged-")) + 1 if damaged else 1
     kept = path.with_suffix(f".damaged-{number:04}")
     Path(f"{path}-shm").unlink(missing_ok=True)

@@ -165,6 +165,18 @@ async def test_a_damaged_file_is_set_aside_and_the_box_goes_on(
     assert main(["outbox", "verify", str(aside)]) == 1
 
 
+async def test_a_copy_that_somebody_made_beside_a_damaged_file_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    (tmp_path / "o.damaged-copy").touch()
+    for put_aside in range(1, 5):
+        path.write_bytes(b"not a database at all" * 100)
+        async with opened(path) as outbox:
+            assert "damaged" in outbox.set_aside
+        names = sorted(file.name for file in tmp_path.glob("o.damaged-*"))
+        numbered = [f"o.damaged-{n:04}" for n in range(max(1, put_aside - 1), put_aside + 1)]
+        assert names == [*numbered, "o.damaged-copy"], "kept are the last two, and what is not ours"
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 100])
 async def test_an_empty_or_foreign_file_is_no_obstacle(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "o.sqlite"
