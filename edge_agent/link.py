@@ -80,6 +80,7 @@ class Link:
             """Let the event loop do what paho reports from its own thread."""
             loop.call_soon_threadsafe(callback, *arguments)
 
+        client.on_pre_connect = lambda _c, _u: self._drop_old_statuses()
         client.on_connect = lambda _c, _u, _f, reason, _p: soon(self._on_connect, reason)
         client.on_disconnect = lambda _c, _u, _f, reason, _p: soon(self._on_disconnect, reason)
         # paho calls this while it handles the error, and does not pass it on
@@ -115,6 +116,15 @@ class Link:
     def say_status(self, *, online: bool = True) -> None:
         """Say anew what `status` gives."""
         self._client.publish(up(self._device, "status"), self._status(online), qos=1, retain=True)
+
+    def _drop_old_statuses(self) -> None:
+        """Of a connection that ended before the broker acknowledged them: paho would keep and repeat them all for ever.
+
+        In paho's thread, before it connects; every connection begins with the status as it is then.
+        """
+        with self._client._out_message_mutex:
+            self._client._out_messages.clear()
+            self._client._inflight_messages = 0
 
     def _on_connect(self, reason: Any) -> None:
         self._health.clear(PART)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,29 @@ async def test_a_broker_that_is_not_there_or_refuses_is_told_apart(
             assert "refused us" in box.health.faults[0].text, "said after the connection has ended too"
             said = [record.message for record in caplog.records if record.levelname == "WARNING"]
             assert ["cannot connect" in line for line in said] == [True, False], "each is said once"
+
+
+async def test_statuses_that_a_broker_never_acknowledges_do_not_pile_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[int] = []
+
+    async def let_in_and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(b"\x20\x02\x00\x00")
+        heard = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                while more := await reader.read(1000):
+                    heard += more
+        said.append(heard.count(b"v1/up/air-01/status"))
+        writer.close()
+
+    monkeypatch.setattr("edge_agent.link.RECONNECT_S", (0, 0))
+    server = await asyncio.start_server(let_in_and_hang_up, "127.0.0.1", 0)
+    async with server, Box(tmp_path, server.sockets[0].getsockname()[1]).sending():
+        await until(lambda: len(said) >= 5, "five connections")
+    assert said[:5] == [1] * 5, "the status of now, and none of before"
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])
