@@ -60,7 +60,7 @@ def mosquitto(folder: Path, config: str = "allow_anonymous true", port: int | No
 
 
 @contextlib.contextmanager
-def influxd(folder: Path, port: int | None = None, *, auth: bool = False) -> Iterator[Server]:
+def influxd(folder: Path, port: int | None = None, *, auth: bool = False, program: str = "influxd") -> Iterator[Server]:
     """Debian's InfluxDB 1.6.7, with `/write` and `/query`; with `auth` the first query must make an administrator."""
     port = port or free_port()
     home = _folder(folder, "influxd")
@@ -81,7 +81,7 @@ def influxd(folder: Path, port: int | None = None, *, auth: bool = False) -> Ite
           store-enabled = false
         """
     )
-    with _running("influxd", [_program("influxd"), "-config", str(file)], port, home) as server:
+    with _running("influxd", [_program(program), "-config", str(file)], port, home) as server:
         yield server
 
 

@@ -16,6 +16,7 @@ from collector.credentials import access_list
 from scripts.fault_matrix.programs import Program
 
 DATABASE = "island"
+START_INFLUXD = Path(__file__).parents[2] / "firmware_configs" / "influxdb" / "start-influxd"
 
 
 def mosquitto(
@@ -39,10 +40,11 @@ def mosquitto(
 
 
 def influxd(home: Path, logs: Path, ports: tuple[int, int]) -> Program:
-    """Debian's InfluxDB 1.6.7; it listens on the first port."""
+    """Debian's InfluxDB 1.6.7, started as its unit does; it listens on the first port."""
+    program("influxd")
     conf = logs / "influxd.conf"
     conf.write_text(influxd_settings(home, *ports))
-    return Program("influxd", [program("influxd"), "-config", str(conf)], logs, port=ports[0])
+    return Program("influxd", [str(START_INFLUXD), "-config", str(conf)], logs, port=ports[0])
 
 
 def influxd_settings(home: Path, port: int, other: int) -> str:
