@@ -20,6 +20,8 @@ from collector.stores import RejectedError, StoreError
 TIMEOUT_S = 10
 LONGEST_REST_S = 60
 """A server is left alone as long as it asks, but no longer than this."""
+CLOCKS_S = 3600
+"""A server whose clock is further from ours than this refuses nothing for good: it may take now for the future."""
 THREADS = 8
 """So many may ask at once without a new connection each."""
 LINES, FORM = "text/plain; charset=utf-8", "application/x-www-form-urlencoded"
@@ -39,6 +41,14 @@ class Server:
         """Seconds since 1970 by its clock, as its last answer told; before the first answer by ours."""
         clock, then = self._said
         return clock + time.monotonic() - then
+
+    def clocks_apart(self) -> str:
+        """How far apart its clock and ours are, where that is far: then one is wrong, and nobody knows which."""
+        hours = (self.now() - time.time()) / 3600
+        if abs(hours) * 3600 < CLOCKS_S:
+            return ""
+        side = "ahead of" if hours > 0 else "behind"
+        return f"its clock is {abs(hours):.0f} h {side} the collector's: set both right; nothing is given up before"
 
     def leave_alone(self) -> None:
         """Raise StoreError while the server rests, as it has asked for."""
@@ -64,7 +74,10 @@ class Server:
             rest = seconds(response.headers.get("Retry-After"))
             self._rests_until = time.monotonic() + rest
             lines = body if kind == LINES else b""
-            raise refusal(self.url, response.status, response.data, lines, rest)
+            refused = refusal(self.url, response.status, response.data, lines, rest)
+            if isinstance(refused, RejectedError) and (apart := self.clocks_apart()):
+                raise StoreError(f"{refused}; {apart}")
+            raise refused
         return bytes(response.data)
 
     def close(self) -> None:
@@ -99,7 +112,8 @@ def unanswered(url: str, error: HTTPError) -> StoreError:
 def refusal(url: str, status: int, answer: bytes | str | None, lines: bytes = b"", rest_s: float = 0.0) -> StoreError:
     """What a server's answer means; where it names one of our lines, that line is said.
 
-    Only lines can be refused for good: a question that is, as by a server of another kind, says nothing about points.
+    Only lines can be refused for good, and only in InfluxDB's own words (`error` in 1.x, `code` in 2.x): whatever else
+    stands at that address, such as a proxy or the same server that expects TLS now, says nothing about points.
 
     Servers repeat lines that they refuse, and errors are kept and shown to technicians: not so if they hold plates.
     """
@@ -116,13 +130,15 @@ def refusal(url: str, status: int, answer: bytes | str | None, lines: bytes = b"
         text += "; make room, and start it again if it goes on refusing (InfluxDB 1.x does)"
     if rest_s:
         text += f"; it asks to be left alone for {rest_s:.0f} s"
-    kind = RejectedError if lines and status in (400, 422) else StoreError
-    return kind(f"{url} answers {status}: {text}{_ADVICE.get(status, '')}")
+    if lines and status in (400, 422) and not said.keys().isdisjoint({"error", "code"}):
+        return RejectedError(f"{url} answers {status}: {text}")
+    return StoreError(f"{url} answers {status}: {text}{_ADVICE.get(status, '')}")
 
 
 _WITHOUT_LINES = (401, 403, 404)
 _BUSY = "; it has too much to do, starts, or its disk is full: its own log says more"
 _ADVICE = {
+    400: "; is the store there, and is it http or https?",
     401: "; check user or token",
     403: "; check the rights of user or token",
     404: "; check database, bucket, organisation",

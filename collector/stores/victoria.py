@@ -163,6 +163,8 @@ class VictoriaStore:
             self._span_read = time.monotonic()
         reason = self._span.refuses(frames, self._now())
         if reason:
+            if apart := self._server.clocks_apart():
+                raise StoreError(f"{self._server.url} {reason}; {apart}")
             raise RejectedError(f"{self._server.url} {reason}")
 
     def _to_disk(self) -> None:
