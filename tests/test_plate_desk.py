@@ -96,6 +96,12 @@ def test_an_entry_needs_reason_officer_and_end(desk: PlateDesk, reason: str, off
         desk.watchlist.add(pattern="68A12345", reason=reason, officer=officer, expires=expires, now=NOON)
 
 
+def test_an_entry_is_watched_for_after_a_clock_that_ran_ahead_is_put_right(desk: PlateDesk) -> None:
+    watch(desk, "68A12345", expires=NOON + DAY)
+    assert desk.take(CAMERA, 7, [(1, plate())], NOON + 2 * DAY) == []
+    assert len(desk.take(CAMERA, 7, [(2, plate())], NOON)) == 1
+
+
 def test_doubtful_reads_are_marked(desk: PlateDesk) -> None:
     watch(desk, "68A12345")
     (alert,) = desk.take(CAMERA, 7, [(1, plate())], NOON)

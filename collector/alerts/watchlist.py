@@ -70,6 +70,8 @@ class Watchlist:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._ready: tuple[tuple[int, ...], Matcher, dict[int, Entry]] = ((), Matcher(()), {})
+        self._made = 0
+        """For which moment (ms)."""
 
     def add(self, *, pattern: str, reason: str, officer: str, expires: int, now: int) -> Entry:
         """Add an entry.
@@ -111,16 +113,17 @@ class Watchlist:
         """The matcher of what is active, and its entries; made anew only when the table has changed.
 
         Other collectors may share the table, so the database is asked every time. An entry that expires meanwhile
-        stays in the matcher; whoever uses a hit asks `Entry.active`.
+        stays in the matcher; whoever uses a hit asks `Entry.active`. Where the clock ran ahead when it was made, it
+        lacks entries that are active still, so it is made anew for an earlier moment.
         """
         count = select(func.count(), func.max(WATCHLIST.c.id), func.count(WATCHLIST.c.removed)).select_from(WATCHLIST)
         version = tuple(connection.execute(count).one())
         known, matcher, entries = self._ready
-        if version != known:
+        if version != known or now < self._made:
             rows = connection.execute(select(WATCHLIST).where(_active(now)))
             entries = {entry.id: entry for entry in map(_entry, rows)}
             matcher = Matcher((entry.id, entry.pattern) for entry in entries.values())
-            self._ready = version, matcher, entries
+            self._ready, self._made = (version, matcher, entries), now
         return matcher, entries
 
 
