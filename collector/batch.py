@@ -201,16 +201,25 @@ class Sinks:
         self._set_aside([(arrival.message, f"fault of the collector: {type(error).__name__}")])
 
     def alert(self, arrivals: list[Arrival]) -> tuple[list[Alert], list[Sighting]]:
-        """Keep plates and raise alerts, without waiting for the time series; what fails is taken out of `arrivals`."""
+        """Keep plates and raise alerts, without waiting for the time series; what fails is taken out of `arrivals`.
+
+        Where the database fails amid them, what was raised before is given, as it will not be raised again, and the
+        rest is taken out too: without a receipt it comes again.
+        """
         alerts: list[Alert] = []
         sightings: list[Sighting] = []
-        for arrival in [each for each in arrivals if each.pack.kind == "plates"]:
+        plates = [each for each in arrivals if each.pack.kind == "plates"]
+        for i, arrival in enumerate(plates):
             pack, received = arrival.pack, arrival.message.received
             numbered = list(zip(numbers(pack.runs), pack.events, strict=True))
             try:
                 alerts += self._desk.take(arrival.box, pack.outbox, numbered, received)
             except UNAVAILABLE:
-                raise
+                if not alerts:
+                    raise
+                rest = {id(each) for each in plates[i:]}
+                arrivals[:] = [each for each in arrivals if id(each) not in rest]
+                break
             except Exception as error:
                 self.fail(arrival, error)
                 arrivals.remove(arrival)

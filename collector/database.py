@@ -13,14 +13,16 @@ from typing import Any
 import msgspec
 from sqlalchemy import URL, BigInteger, Connection, Engine, Integer, MetaData, TextClause, create_engine, event, text
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as AllTaken
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON", "secure_delete=ON")
 METADATA = MetaData()
 """Every table of the collector; each stands in the file that owns it."""
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """Of rows that are numbered as they come."""
-UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
-"""What the database raises while it is not there, busy, full or read-only: the same may work later."""
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError, AllTaken)
+"""What the database raises while it is not there, busy, full or read-only, or all connections to it wait for an answer:
+the same may work later."""
 
 _CONNECTION = {
     "connect_timeout": 5,

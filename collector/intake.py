@@ -28,7 +28,7 @@ from collector.mqtt import keep_alive_s, make_client, subscriptions, this_collec
 from collector.mqtt_client import Client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
-from collector.waiting import Waiting
+from collector.waiting import STATUS, Waiting
 from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.runs import ranges
@@ -117,7 +117,11 @@ class Intake:
             return False
 
     async def _carry(self, client: Client, batch: Sequence[Message]) -> bool:
-        found = await self._do(self._sinks.sort, batch)
+        try:
+            found = await self._do(self._sinks.sort, batch)
+        except UNAVAILABLE:
+            self._waiting.put_back([message for message in batch if message.topic.endswith(STATUS)])
+            raise
         for device, status in found.statuses:
             self._live.status(device, status)
         for arrival in found.new:

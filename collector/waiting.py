@@ -7,6 +7,7 @@ slow collector slows its boxes, and what it takes is fresh: a long queue would o
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from collector.batch import Message
 from edge_agent.contract.events import URGENT
@@ -20,6 +21,8 @@ BATCH = 400
 MANY, MANY_BYTES = 1200, 200_000
 """A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
 PLATES = f"/{URGENT}"
+STATUS = "/status"
+"""It is said once for each connection: what is not taken does not come again."""
 FOR_THE_REST = 4
 """One in so many of a batch is not for plates, however many wait."""
 
@@ -45,9 +48,8 @@ class Waiting:
     def put(self, message: Message) -> bool:
         """Keep a message; False if there is no room for it."""
         queue = self._urgent if message.topic.endswith(PLATES) else self._rest
-        # a status is said once for each connection
         if (
-            len(queue) >= (MOST if message.topic.endswith("/status") else self.room)
+            len(queue) >= (MOST if message.topic.endswith(STATUS) else self.room)
             or self._bytes_come - self._bytes_taken >= MOST_BYTES
         ):
             return False
@@ -72,6 +74,11 @@ class Waiting:
         batch = [self._urgent.popleft() for _ in range(min(len(self._urgent), at_most))]
         self._bytes_taken += sum(len(message.payload) for message in batch)
         return batch
+
+    def put_back(self, messages: Sequence[Message]) -> None:
+        """Keep messages that were taken in vain and are no plates; they are the first to be taken again."""
+        self._bytes_taken -= sum(len(message.payload) for message in messages)
+        self._rest.extendleft(reversed(messages))
 
     def worked(self, count: int, seconds: float) -> None:
         """So many messages have gone through the sinks in so long, or were refused by them."""

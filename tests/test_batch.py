@@ -8,7 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ import msgspec
 import numpy as np
 import pytest
 from collector_double import until
-from events import plate_read
+from events import PLATE, plate_read
 from frames import box
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from servers import mosquitto
 from sqlalchemy import event
 
-from collector.alerts.desk import PlateDesk
+from collector.alerts.desk import Alert, PlateDesk
 from collector.averages.paces import Paces
 from collector.averages.touched import Touched
 from collector.batch import Message, Sinks, receipt
@@ -134,6 +134,9 @@ class Centre:
         read = plate_read(AT + number, b"\xff\xd8\xff\xd9")
         self._client.publish(up("air-01", "plates"), encode_pack(7, "plates", [(number, read)]))
 
+    def say(self, status: BoxStatus) -> None:
+        self._client.publish(up("air-01", "status"), msgspec.msgpack.encode(status), qos=1)
+
     def send(self, number: int, value: int = 5) -> None:
         event = Readings(at=AT + number, readings=(Reading(2, value * 10),))
         self._client.publish(up("air-01", "readings"), encode_pack(7, "readings", [(number, event)]))
@@ -147,6 +150,14 @@ class Centre:
     def account(self) -> Account:
         (account,) = self.ledger.summary()
         return account
+
+
+def impatient(centre: Centre) -> None:
+    """Let nobody wait long for a database that is locked."""
+
+    @event.listens_for(centre.engine, "checkout")
+    def wait_little(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA busy_timeout=20")
 
 
 async def test_a_pack_that_the_store_refuses_is_set_aside_and_the_rest_of_its_batch_is_stored(tmp_path: Path) -> None:
@@ -196,11 +207,7 @@ async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) ->
 async def test_a_database_that_is_locked_for_long_costs_nothing_but_time(tmp_path: Path) -> None:
     with mosquitto(tmp_path) as broker:
         centre = Centre(tmp_path, broker.port)
-
-        @event.listens_for(centre.engine, "checkout")
-        def impatient(connection: Any, *_: object) -> None:
-            connection.execute("PRAGMA busy_timeout=20")
-
+        impatient(centre)
         async with centre.running():
             centre.send(1)
             await until(lambda: centre.receipts == [1], "all is well")
@@ -216,6 +223,80 @@ async def test_a_database_that_is_locked_for_long_costs_nothing_but_time(tmp_pat
             await until(lambda: centre.receipts == [1, 2], "the box sent it again")
         assert (centre.account().stored, centre.counters["readings_total"]) == (2, 2)
         assert Ledger(centre.engine).summary() == centre.ledger.summary(), "memory and disk agree"
+
+
+async def test_while_every_connection_to_the_database_is_taken_the_boxes_keep_their_data(tmp_path: Path) -> None:
+    """As by many pages that wait for a server which hangs."""
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        centre.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+        async with centre.running():
+            with ExitStack() as pages:
+                for _ in range(15):
+                    pages.enter_context(centre.engine.connect())
+                centre.send(1)
+                await until(lambda: centre.counters["store_failures_total"] >= 1, "not entered")
+                assert centre.receipts == []
+            await asyncio.sleep(0.6)
+            centre.send(1)
+            await until(lambda: centre.receipts == [1], "the box sent it again")
+        assert centre.quarantine.list() == []
+
+
+async def test_what_a_box_says_of_itself_while_the_database_is_locked_is_taken_afterwards(tmp_path: Path) -> None:
+    """It is said once for each connection, and tells what is lost for good."""
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        impatient(centre)
+        async with centre.running():
+            centre.send(1)
+            centre.send(3)
+            await until(lambda: centre.receipts == [1, 3], "all is well")
+            with closing(sqlite3.connect(tmp_path / "collector.sqlite")) as other:
+                other.execute("BEGIN IMMEDIATE")
+                for online, paces in ((True, {2: 30}), (False, {2: 20})):
+                    status = BoxStatus(online=online, at=AT, version="1", outbox=8, paces=paces, holds=(8,))
+                    centre.say(status)
+                await until(lambda: centre.counters["store_failures_total"] >= 2, "tried in vain")
+                assert centre.paces.every_ms("air-01", 2) is None
+                other.rollback()
+            await until(lambda: centre.paces.every_ms("air-01", 2) == 20_000, "the last that was said holds")
+        assert (centre.account().lost, centre.account().missing) == (1, 0), "what the box no longer has is explained"
+        assert centre.live.devices()[0].state == "offline"
+        assert centre.intake.waiting == 0
+
+
+async def test_alerts_before_the_one_at_which_the_database_fails_are_shown(tmp_path: Path) -> None:
+    """They are on disk and are not raised again: who listens would never hear of them."""
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        impatient(centre)
+        desk = centre.sinks._desk
+        desk.watchlist.add(pattern=PLATE, reason="test", officer="test", expires=AT + 86_400_000, now=AT)
+        take, other = desk.take, sqlite3.connect(tmp_path / "collector.sqlite", check_same_thread=False)
+
+        def locked_after_the_first(*arguments: Any) -> list[Alert]:
+            alerts = take(*arguments)
+            other.execute("BEGIN IMMEDIATE")
+            return alerts
+
+        desk.take = locked_after_the_first  # type: ignore[method-assign]
+        async with centre.running():
+            await centre.hold()
+            for number in (2, 3, 4):
+                centre.send_plate(number)
+            await until(lambda: centre.counters["alerts_total"] == 1, "the first is raised")
+            desk.take = take  # type: ignore[method-assign]
+            assert [alert.seen.number for alert in centre.live.last_alerts()] == [2]
+            other.rollback()
+            centre.store.go_on.set()
+            await until(lambda: {1, 2} <= set(centre.receipts), "what was kept is confirmed")
+            assert not {3, 4} & set(centre.receipts), "the others are not"
+            for number in (3, 4):
+                centre.send_plate(number)
+            await until(lambda: {3, 4} <= set(centre.receipts), "they came again")
+            assert [alert.seen.number for alert in centre.live.last_alerts()] == [4, 3, 2]
+        other.close()
 
 
 async def test_a_crash_between_store_and_ledger_leaves_the_touch_and_the_pack_comes_again(tmp_path: Path) -> None:
