@@ -201,11 +201,7 @@ class Sinks:
         self._set_aside([(arrival.message, f"fault of the collector: {type(error).__name__}")])
 
     def alert(self, arrivals: list[Arrival]) -> tuple[list[Alert], list[Sighting]]:
-        """Keep plates and raise alerts, without waiting for the time series; what fails is taken out of `arrivals`.
-
-        Where the database fails amid them, what was raised before is given, as it will not be raised again, and the
-        rest is taken out too: without a receipt it comes again.
-        """
+        """Keep plates and raise alerts, without waiting for the time series; what fails is taken out of `arrivals`."""
         alerts: list[Alert] = []
         sightings: list[Sighting] = []
         plates = [each for each in arrivals if each.pack.kind == "plates"]
@@ -217,8 +213,8 @@ class Sinks:
             except UNAVAILABLE:
                 if not alerts:
                     raise
-                rest = {id(each) for each in plates[i:]}
-                arrivals[:] = [each for each in arrivals if id(each) not in rest]
+                left = set(map(id, plates[i:]))  # it comes again; what was raised is not raised again
+                arrivals[:] = [each for each in arrivals if id(each) not in left]
                 break
             except Exception as error:
                 self.fail(arrival, error)
