@@ -52,6 +52,7 @@ from collector.web.app import make_app
 from collector.web.context import Context
 from collector.web.door import listen
 from edge_agent.contract.pulse import Pulse, Stuck, WatchedThread
+from edge_agent.contract.sane import is_sane
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +77,20 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, main.cancel)
     try:
         async with AsyncExitStack() as stack:
+            await _clock_is_set()
             await _run(settings, stack)
     except asyncio.CancelledError:
         log.info("collector: ends as asked")
+
+
+async def _clock_is_set() -> None:
+    """Wait for the time: what comes in 1970 is deleted as too old, and who may no longer come in would be let in."""
+    said = False
+    while not is_sane(now_ms()):
+        if not said:
+            log.error("clock: the time is not set; nothing is taken in before, and the boxes keep their data")
+        said = True
+        await asyncio.sleep(1)
 
 
 async def _run(settings: Settings, stack: AsyncExitStack) -> None:

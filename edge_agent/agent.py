@@ -13,10 +13,11 @@ from typing import TypeVar
 
 from edge_agent import certificate, heartbeat
 from edge_agent.calibration import Calibrations
-from edge_agent.clock import Now, is_sane, now_ms
+from edge_agent.clock import Now, now_ms
 from edge_agent.commands import Commands
 from edge_agent.contract.events import Event
 from edge_agent.contract.pulse import Stuck
+from edge_agent.contract.sane import is_sane
 from edge_agent.contract.secret_file import SecretFileError, read_secret
 from edge_agent.device_config import DeviceConfig
 from edge_agent.errors import ConfigError

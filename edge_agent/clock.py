@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta, timezone
 
-from edge_agent.contract.events import MAX_TIME
+from edge_agent.contract.sane import is_sane
 
 Now = Callable[[], int]
 """Gives milliseconds since 1970 in UTC."""
@@ -14,18 +14,10 @@ Now = Callable[[], int]
 LOCAL = timezone(timedelta(hours=7))
 """The island's; there is no summer time."""
 
-SANE_SINCE = 1_767_225_600_000
-"""2026-01-01 UTC: a box whose clock shows less has not learnt the time yet (no battery, no network)."""
-
 
 def steady_ms() -> int:
     """Milliseconds since the machine started; nobody sets this clock, and it goes on while the machine sleeps."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
-
-
-def is_sane(ms: int) -> bool:
-    """Tell whether a time can be right: the clock has been set since the box booted, and not to what nobody takes."""
-    return SANE_SINCE <= ms <= MAX_TIME
 
 
 class Clock:

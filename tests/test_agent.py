@@ -23,9 +23,9 @@ from collector.settings import load as load_settings
 from collector.state import database, now_ms
 from collector.web.access import Access
 from edge_agent.agent import run, sane_clock
-from edge_agent.clock import SANE_SINCE
 from edge_agent.config import DeviceConfig, load
 from edge_agent.contract.events import Event, Readings
+from edge_agent.contract.sane import SANE_SINCE
 from edge_agent.errors import ConfigError, FrameError, LineError, ModelError, Silence
 from edge_agent.health import Health
 from edge_agent.supervise import keep

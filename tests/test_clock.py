@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transcripts import sensor
 
-from edge_agent.clock import SANE_SINCE, Clock
+from edge_agent.clock import Clock
+from edge_agent.contract.sane import SANE_SINCE
 from edge_agent.health import Health
 from edge_agent.station.poll import MAX_SLEEP_MS, SLIP_MS, Polled
 from edge_agent.station.stamps import AHEAD_MS, Given, Stamps

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from city import DAY, HOUR, NOON, City, plate
+from collector_double import until
 from frames import plates
 
 from collector.quarantine import Quarantine, Refused
-from collector.retention import Retention
+from collector.retention import Belief, Retention
 from collector.settings import PlateSettings
 from collector.stores import StoreError
 from collector.stores.duckdb import DuckStore
@@ -83,3 +85,30 @@ async def test_a_database_that_fails_keeps_no_other_place(city: City, caplog: py
         await retention(city, city.store, thread).once(NOON)
     assert "plates: " in caplog.text and "no such table" in caplog.text
     assert city.store._ask("SELECT plate FROM plates", []) == [("29A00002",)]
+
+
+async def test_a_clock_that_shows_another_year_deletes_nothing_at_once(
+    city: City, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        running = asyncio.create_task(retention(city, city.store, thread).run(lambda: NOON + 3650 * DAY))
+        await until(lambda: "3650 days ahead of what came last" in caplog.text, "it is said")
+        await asyncio.sleep(0.5)
+        running.cancel()
+    assert [seen.text for seen in city.desk.plates()] == ["29A00002", "68A12345"], "as of when the newest plate came"
+    assert len(city.desk.alerts()) == 1
+
+
+def test_a_clock_that_leaps_ahead_is_believed_after_a_day() -> None:
+    steady = 0.0
+    belief = Belief(NOON, lambda: steady)
+    assert belief.time(NOON + 5 * HOUR) == NOON + 5 * HOUR
+    steady = 3600.0
+    assert belief.time(NOON + 30 * DAY) == NOON + 6 * HOUR
+    assert belief.time(NOON + 6 * HOUR + 5) == NOON + 6 * HOUR + 5, "it was put right"
+    assert belief.time(NOON + 30 * DAY) == NOON + 6 * HOUR + 5
+    steady += 86_399
+    assert belief.time(NOON + 31 * DAY) < NOON + 31 * DAY
+    steady += 1
+    assert belief.time(NOON + 31 * DAY) == NOON + 31 * DAY
+    assert belief.time(NOON) == NOON

@@ -148,6 +148,13 @@ class PlateDesk:
         with self._engine.connect() as connection:
             return connection.execute(select(func.max(ALERTS.c.id))).scalar() or 0
 
+    def last_plate(self, now: int) -> int | None:
+        """When the newest sighting came, of those until `now` (ms)."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                select(func.max(SIGHTINGS.c.received)).where(SIGHTINGS.c.received <= now)
+            ).scalar()
+
     def plates(self, **filters: Any) -> list[Sighting]:
         """Sightings, the newest first; filters as `sightings.search` takes them."""
         return sightings.search(self._engine, **filters)
