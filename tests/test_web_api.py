@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,17 @@ async def test_the_store_says_no(tmp_path: Path, rows: int | None, status: int, 
     assert says in str(answer)
     assert "secret" not in str(answer)
     city.engine.dispose()
+
+
+async def test_the_database_does_not_answer(city: City, caplog: pytest.LogCaptureFixture) -> None:
+    city.engine.pool._timeout = 0.05  # type: ignore[attr-defined]
+    with ExitStack() as others:
+        for _ in range(15):
+            others.enter_context(city.engine.connect())
+        answer = await city.get("police", "/api/v1/plates", status=503)
+    assert "database" in answer["error"]["en"]
+    assert "Traceback" not in caplog.text and "database: QueuePool limit" in caplog.text
+    await city.get("police", "/api/v1/plates")
 
 
 async def test_nothing_here_wrong_method_too_large(city: City) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from collector.bilingual import BilingualError
+from collector.database import UNAVAILABLE
 from collector.stores import StoreError
 from collector.web.access import Right, Who
 from collector.web.context import CONTEXT, WHO, Refusal
@@ -92,13 +93,8 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except BilingualError as error:
         todo = ("Sửa lại rồi gửi lần nữa.", "Correct it and send it again.")
         return Refusal(400, (error.vi, error.en), todo).response()
-    except StoreError as error:
-        log.warning("store: %s", error)
-        return Refusal(
-            503,
-            ("Kho dữ liệu chuỗi thời gian đang không trả lời.", "The time-series store does not answer now."),
-            ("Thử lại sau một phút; dữ liệu không bị mất.", "Try again in a minute; no data is lost."),
-        ).response()
+    except (StoreError, *UNAVAILABLE) as error:
+        return _unanswered(error).response()
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
@@ -112,6 +108,18 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             ("Máy chủ gặp lỗi.", "The collector failed."),
             ("Thử lại; nếu vẫn lỗi, báo nhân viên vận hành.", "Try again; if it stays, tell operations."),
         ).response()
+
+
+def _unanswered(error: Exception) -> Refusal:
+    what, vi, en = "database", "Cơ sở dữ liệu", "database"
+    if isinstance(error, StoreError):
+        what, vi, en = "store", "Kho dữ liệu chuỗi thời gian", "time-series store"
+    log.warning("%s: %s", what, str(error).partition("\n")[0])
+    return Refusal(
+        503,
+        (f"{vi} đang không trả lời.", f"The {en} does not answer now."),
+        ("Thử lại sau một phút; dữ liệu không bị mất.", "Try again in a minute; no data is lost."),
+    )
 
 
 async def _admit(request: web.Request) -> None:
