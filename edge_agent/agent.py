@@ -23,6 +23,7 @@ from edge_agent.device_config import DeviceConfig
 from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
+from edge_agent.outbox_file import cure
 from edge_agent.state_lock import lock_state
 from edge_agent.supervise import keep, leaves
 from edge_agent.uplink import Uplink
@@ -180,7 +181,7 @@ async def _emit(outbox: Outbox, health: Health, part: str, event: Event) -> None
             await outbox.put(event)
     except sqlite3.OperationalError as error:  # the disk is full; a damaged file is another error and ends the process
         health.count("outbox.not_written")
-        health.fault("outbox", f"an event could not be written ({error}); free some disk space")
+        health.fault("outbox", f"an event could not be written ({error}); {cure(error)}")
     else:
         health.clear("outbox")
         health.clear(part)  # whatever it failed of, it works

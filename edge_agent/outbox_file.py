@@ -70,6 +70,12 @@ def open_file(path: Path, max_bytes: int) -> sqlite3.Connection:
     return _connect(path, max_bytes)
 
 
+def cure(error: sqlite3.OperationalError) -> str:
+    """What is to be done so that the file can be written again."""
+    locked = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+    return "another program holds its file; end that one" if locked else "free some disk space"
+
+
 def _replacement() -> ModuleType:
     from edge_agent import outbox_salvage  # seldom needed, and the box is small
 

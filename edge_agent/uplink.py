@@ -27,6 +27,7 @@ from edge_agent.lane import Lane, own_part
 from edge_agent.link import Link
 from edge_agent.namesake import Namesake
 from edge_agent.outbox import Outbox
+from edge_agent.outbox_file import cure
 from edge_agent.settings import BrokerSettings, UplinkSettings
 
 FORGET_S = 1.0
@@ -104,7 +105,7 @@ class Uplink:
                             await self._send()
                 except sqlite3.OperationalError as error:
                     # the disk is full: what could not be deleted is sent and confirmed again
-                    self._health.fault("outbox", f"the outbox cannot be changed ({error}); free some disk space")
+                    self._health.fault("outbox", f"the outbox cannot be changed ({error}); {cure(error)}")
                 try:
                     async with asyncio.timeout(self._pause()):
                         await self._wake.wait()

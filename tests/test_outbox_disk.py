@@ -14,6 +14,7 @@ from disks import fill, small_disk
 from edge_agent.contract.events import Event, PlateRead, Readings
 from edge_agent.contract.runs import numbers
 from edge_agent.outbox import MAX_EVENT_BYTES, Outbox
+from edge_agent.outbox_file import cure
 
 LARGE = 10**9
 READINGS = EXAMPLES[Readings]
@@ -88,6 +89,22 @@ async def test_a_full_disk_is_not_a_damaged_file(tmp_path: Path) -> None:
         assert first_id in outbox.epochs.ids
         assert len(await outbox.read("readings", 0, LARGE, LARGE)) == 1
         await outbox.close()
+
+
+def test_what_to_do_tells_a_held_file_from_a_full_disk(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    with sqlite3.connect(path) as holds, sqlite3.connect(path, timeout=0) as waits:
+        holds.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(sqlite3.OperationalError) as locked:
+            waits.execute("CREATE TABLE t (x)")
+        holds.rollback()
+        holds.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(sqlite3.OperationalError) as full:
+            holds.execute("CREATE TABLE t (x)")
+    assert (cure(locked.value), cure(full.value)) == (
+        "another program holds its file; end that one",
+        "free some disk space",
+    )
 
 
 async def test_an_event_that_no_pack_can_carry_is_lost_and_said(tmp_path: Path) -> None:
