@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace, plan: Plan) -> int:
             return {} if centre is None else {name: centre.cost(name) for name in centre.processes}
 
         console = Console(stderr=options.json)
+        console.width = max(console.width, 140)
         progress = stack.enter_context(Progress(plan, console, cost))
         minutes = Minutes(costs_now)
         slowdown = ExitStack()
