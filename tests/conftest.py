@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from city import City
+from hypothesis import settings
 from servers import POSTGRESQL_PASSWORD, Server, influxd, postgresql
 from sqlalchemy import URL, Engine, text
 
@@ -15,6 +16,8 @@ from collector.stores import Store
 from collector.stores.duckdb import DuckStore
 from collector.stores.influx1 import Influx1Store
 
+settings.register_profile("here", deadline=None)  # figures are measured elsewhere, and a machine may be busy
+settings.load_profile("here")
 Opens = Callable[[str], Store]
 
 

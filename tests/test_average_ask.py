@@ -179,7 +179,7 @@ def test_nowcast_as_the_text_says_if_that_is_set(tmp_path: Path) -> None:
 piece = st.lists(st.tuples(st.integers(0, 40 * 12), st.floats(0, 500)), min_size=1, max_size=12)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(piece, min_size=1, max_size=5), st.randoms())
 def test_samples_in_any_order_and_any_pieces_make_the_same_averages(pieces: list, shuffle) -> None:
     """Averaged after every piece, or all at once; later values of the same moment replace earlier ones."""

@@ -83,7 +83,7 @@ def test_video_of_huge_frames_is_refused_before_one_is_unpacked(tmp_path: Path) 
 
 @pytest.mark.parametrize("suffix", ENCODERS)
 @given(data=st.data())
-@settings_of_hypothesis(max_examples=25, deadline=None)
+@settings_of_hypothesis(max_examples=25)
 def test_damage_anywhere_in_a_video_is_frames_or_a_clear_error(clips: Path, suffix: str, data: st.DataObject) -> None:
     damaged = bytearray((clips / f"clip{suffix}").read_bytes())
     for at in data.draw(st.lists(st.integers(0, len(damaged) - 1), max_size=20)):

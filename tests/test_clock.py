@@ -70,7 +70,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(every_s=st.sampled_from([1, 7, 60]), steps=STEPS, restarts=st.sets(st.integers(0, 11)))
 def test_whatever_the_clock_does_no_time_is_given_twice_and_polls_keep_their_pace(
     tmp_path_factory: pytest.TempPathFactory,

@@ -194,7 +194,7 @@ def test_loading_a_station_stays_light() -> None:
 AIR = (FLEET / "devices" / "air-01.yaml").read_text() + (FLEET / "types" / "air-station-b.yaml").read_text()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_text_breaks_check(tmp_path: Path, data: st.DataObject) -> None:
     """Arbitrary bytes, and a real file with a piece of it replaced: always a list of mistakes, never a crash."""

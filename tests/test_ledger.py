@@ -140,7 +140,7 @@ def rows_seen(engine: Engine, sql: str, given: Any) -> int:
 batches = st.lists(st.lists(st.sets(st.integers(1, 60), min_size=1, max_size=12), min_size=1, max_size=4), max_size=6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batches)
 def test_the_ledger_knows_exactly_what_was_entered(tmp_path_factory: object, batches: list[list[set[int]]]) -> None:
     path = tmp_path_factory.mktemp("ledger") / "l.sqlite"  # type: ignore[attr-defined]

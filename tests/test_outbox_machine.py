@@ -132,7 +132,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 class TestOutbox(OutboxMachine.TestCase):
-    settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=25, stateful_step_count=25)
 
     @pytest.fixture(autouse=True)
     def small_rows(self, monkeypatch: pytest.MonkeyPatch) -> None:

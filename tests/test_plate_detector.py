@@ -128,7 +128,7 @@ def test_of_overlapping_finds_the_surest_is_kept() -> None:
     assert [find.score for find in distinct([other, less, sure])] == [0.9, 0.4]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays(np.float32, (6, 7, 15), elements=st.floats(width=32)))
 def test_any_numbers_give_only_plates(cells: Floats) -> None:
     with np.errstate(all="ignore"):

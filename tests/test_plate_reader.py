@@ -184,7 +184,7 @@ def test_the_whole_is_less_sure_than_any_character() -> None:
     assert min(read.confidence) == read.confidence[2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays(np.float32, (80, 38), elements=st.floats(0, 1, width=32), fill=st.just(np.float32(0))))
 def test_any_shares_read_as_something(shares: Floats) -> None:
     found = readings([shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-6)], ALPHABET)

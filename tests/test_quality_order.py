@@ -113,7 +113,7 @@ def gaps(blocks: list[Block]) -> set[Gap]:
     return found
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(orders())
 def test_flags_computed_points_and_gaps_are_the_same_in_any_order(blocks: tuple[list[Block], list[Block]]) -> None:
     wholes, mixed = blocks
@@ -123,7 +123,7 @@ def test_flags_computed_points_and_gaps_are_the_same_in_any_order(blocks: tuple[
     assert other.gaps == straight.gaps == gaps(wholes)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(orders(), st.integers(0, 1000), st.integers(0, 30))
 def test_what_the_store_did_not_take_is_judged_as_if_new(
     blocks: tuple[list[Block], list[Block]], place: int, lost: int
@@ -143,7 +143,7 @@ def test_what_the_store_did_not_take_is_judged_as_if_new(
     assert (found.flags, found.derived, found.gaps) == (again.flags, again.derived, again.gaps)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(MOVES[:-2]), min_size=2, max_size=60), st.integers(1, 1000))
 def test_after_a_restart_no_value_is_flagged_that_was_not_before(moves: list[float], place: int) -> None:
     """Except by the pace from the first value after it, if that is a spike which nothing before it shows to be one."""
@@ -172,7 +172,7 @@ def said(judged: Judged) -> tuple[object, ...]:
     return values, marks, sorted(map(repr, judged.revisions)), derived, set(judged.gaps)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_blocks_of_many_boxes_are_judged_together_as_one_by_one(data: st.DataObject) -> None:
     queues = [(f"air-{i:02}", data.draw(orders())[1]) for i in range(1, 4)]
@@ -197,7 +197,7 @@ FLEET = {
 }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_what_the_neighbours_said_does_not_depend_on_the_cuts(data: st.DataObject) -> None:
     around = [data.draw(stretches(("pm2_5",))) for _ in range(2)]

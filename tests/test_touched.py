@@ -90,7 +90,7 @@ def test_what_is_remembered_is_bounded_and_nothing_is_lost_by_it(
     assert starts(touched) == [T0 + hour * HOUR for hour in range(10)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.one_of(

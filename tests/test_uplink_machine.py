@@ -231,4 +231,4 @@ def _receipt(pack: Pack) -> bytes:
 
 
 TestUplink = UplinkMachine.TestCase
-TestUplink.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestUplink.settings = settings(max_examples=25, stateful_step_count=30)
