@@ -80,7 +80,7 @@ def drivers(*tags: str) -> list[type[Sensor]]:
 
 
 def scan(line: SimulatedLine, *tags: str, **options: object) -> Scan:
-    quick = {"timeout_s": 0.05, "listen_s": 0.1, "survey_s": 1.5}
+    quick = {"timeout_s": 0.15, "listen_s": 0.1, "survey_s": 1.5}
     return Scan(SerialLine(port=str(line.path)), drivers(*tags), **quick | options)  # type: ignore[arg-type]
 
 
