@@ -33,7 +33,7 @@ class Server:
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self.url = url.rstrip("/")
         self._headers = dict(headers or {})
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False, maxsize=THREADS)
+        self._pool = urllib3.PoolManager(retries=False, maxsize=THREADS)
         self._rests_until = 0.0
         self._said = (time.time(), time.monotonic())
 
@@ -65,7 +65,7 @@ class Server:
         """The answer to a POST."""
         headers = {**self._headers, "Content-Type": kind}
         try:
-            response = self._pool.request("POST", self.url + path, body=body, headers=headers)
+            response = self._pool.request("POST", self.url + path, body=body, headers=headers, timeout=TIMEOUT_S)
         except HTTPError as error:
             raise unanswered(self.url, error) from error
         with suppress(KeyError, ValueError):
