@@ -196,6 +196,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         literal_nowcast=literal,
         writing=thread,
         thread=stack.enter_context(WatchedThread(pulse, "averages", WORK_S)),
+        crowded=lambda: intake.waiting > 0,
         duty=duty.held,
         written=watch.written,
     )

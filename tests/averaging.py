@@ -57,6 +57,7 @@ class Centre:
     def __init__(
         self, store: Store, folder: Path, *, coverage: float | None = None, settle_ms: int = 0, literal: bool = False,
         written: Callable[[Sequence[Frame]], None] = lambda _: None, name: str = "c",
+        duty: Callable[[], bool] = lambda: True, crowded: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.store = store
         engine = open_database(f"sqlite:///{folder / name}.sqlite")
@@ -66,7 +67,7 @@ class Centre:
         self._threads = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self.averager = Averager(
             fleet=fleet, touched=self.touched, source=self.source, settle_ms=settle_ms, literal_nowcast=literal,
-            writing=self._threads[0], thread=self._threads[1], written=written,
+            writing=self._threads[0], thread=self._threads[1], written=written, duty=duty, crowded=crowded,
         )  # fmt: skip
         self.now = 0
         self.averages = Averages(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +203,7 @@ class Failing(Store):
 def test_a_long_backlog_is_made_in_ranges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty days: far fewer questions than hours, and the longer periods once at the end."""
     monkeypatch.setattr(averager, "AT_ONCE", 500)
+    monkeypatch.setattr(averager, "ROUND_S", 600)
     asked: list[str] = []
 
     class Counting(DuckStore):
@@ -223,6 +226,30 @@ def test_a_long_backlog_is_made_in_ranges(tmp_path: Path, monkeypatch: pytest.Mo
     centre.store.close()
 
 
+async def test_while_boxes_wait_it_rests_between_short_rounds(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round is over after one station; what is made is the same, later."""
+    monkeypatch.setattr(averager, "ROUND_S", 0)
+    began: list[float] = []
+
+    def duty() -> bool:
+        began.append(time.monotonic())
+        time.sleep(0.05)
+        return True
+
+    centre = Centre(store, tmp_path, duty=duty, crowded=lambda: True)
+    centre.feed(samples(NOON, [10.0]), samples(NOON, [20.0], station="air-02"))
+    task = asyncio.create_task(centre.averager.run(lambda: NOON + HOUR))
+    async with asyncio.timeout(60):
+        while not centre.points("air_1h", "air-02"):
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert [centre.points("air_1h", name)[NOON]["pm2_5"] for name in ("air-01", "air-02")] == [10, 20]
+    assert min(after - before for before, after in pairwise(began)) > 0.05 * averager.REST
+    centre.close()
+
+
 async def test_while_the_store_is_down_it_waits_and_says_so_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,13 +267,15 @@ async def test_while_the_store_is_down_it_waits_and_says_so_once(
     centre = Centre(store, tmp_path)
     centre.feed(samples(NOON, [10.0]))
     task = asyncio.create_task(centre.averager.run(lambda: NOON + HOUR))
+    async with asyncio.timeout(60):
+        while not caplog.records:
+            await asyncio.sleep(0.05)
     await asyncio.sleep(0.2)
     assert [record.message for record in caplog.records] == ["averages: is down; made when it works again"]
     store.down = False
-    for _ in range(500):
-        if centre.points("air_1h"):
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not centre.points("air_1h"):
+            await asyncio.sleep(0.01)
     assert centre.points("air_1h")[NOON]["pm2_5"] == 10
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

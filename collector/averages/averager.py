@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -27,7 +28,7 @@ from collector.averages.indices import frame as index_frame
 from collector.averages.means import Means
 from collector.averages.periods import DAY, HOUR, LONGER, Period, Times, end_of_last, holding, stops
 from collector.averages.source import Source, frame
-from collector.averages.touched import Touched
+from collector.averages.touched import Touch, Touched
 from collector.database import UNAVAILABLE
 from collector.points import Column, Frame
 from collector.stores import RejectedError, StoreError, Table
@@ -36,8 +37,10 @@ from edge_agent.contract.device import Box
 log = logging.getLogger(__name__)
 
 EVERY_S = 10.0
-AT_ONCE = 2000
-"""Periods of one kind that one round makes, of all stations together."""
+AT_ONCE, ROUND_S = 2000, 1.0
+"""Periods of one kind that one round makes, of all stations together, and how long it goes on to the next station."""
+REST = 4
+"""Times as long as a round the averages rest while boxes wait: what is fresh goes first, but they never stand still."""
 SAMPLES_MS, HOURS_MS = 2 * DAY, 62 * DAY
 """How much of a station is read at once."""
 CONSUMER = "averages"
@@ -59,6 +62,8 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
     """The thread in which the store writes."""
     thread: Executor
     """The thread in which `round` reads and counts."""
+    crowded: Callable[[], bool] = lambda: False
+    """Whether what boxes have sent waits for the sinks."""
     duty: Callable[[], bool] = lambda: True
     """Whether averages are made here, or by another collector."""
     written: Callable[[Sequence[Frame]], None] = lambda _: None
@@ -68,7 +73,7 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
         """Make what is due, again and again, until it is cancelled."""
         trouble = ""
         while True:
-            busy = False
+            busy, began = False, time.monotonic()
             try:
                 if self.duty():
                     busy = await asyncio.get_running_loop().run_in_executor(self.thread, self.round, now())
@@ -80,6 +85,8 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
                 trouble = ""
             if not busy:
                 await asyncio.sleep(EVERY_S)
+            elif self.crowded():
+                await asyncio.sleep(REST * (time.monotonic() - began))
 
     def round(self, now: int) -> bool:
         """Make some of what is due at `now` (ms); tells whether there is more. Blocks, and may raise StoreError."""
@@ -96,18 +103,23 @@ class Averager(msgspec.Struct, frozen=True, kw_only=True):
     def _step(self, consumer: str, before: int, make: Callable[[Box, Times], Iterator[_Made]]) -> bool:
         """Make and write what one consumer's touches ask for; tells whether there may be more."""
         touches = self.touched.take(consumer, before=before, limit=AT_ONCE)
-        by_station: dict[str, list[int]] = {}
+        by_station: dict[str, list[Touch]] = {}
         for touch in touches:
-            by_station.setdefault(touch.station, []).append(touch.start)
+            by_station.setdefault(touch.station, []).append(touch)
         made: list[_Made] = []
-        for station, starts in by_station.items():
+        dealt: list[Touch] = []
+        ends = time.monotonic() + ROUND_S
+        for station, mine in by_station.items():
             box = self.fleet.get(station)
             if box is not None and box.medium is not None:
-                made += make(box, np.array(starts, np.int64))
+                made += make(box, np.array([touch.start for touch in mine], np.int64))
+            dealt += mine
+            if time.monotonic() > ends:
+                break
         if made:
             self.writing.submit(self._write, made).result()
-        self.touched.done(consumer, touches)
-        return len(touches) == AT_ONCE
+        self.touched.done(consumer, dealt)
+        return len(touches) == AT_ONCE or len(dealt) < len(touches)
 
     def _hours(self, before: int, box: Box, touched: Times) -> Iterator[_Made]:
         # the first rise of a counter in an hour is since the hour before

@@ -20,6 +20,8 @@ from edge_agent.contract.quantities import BY_NAME
 
 AT_ONCE_MS = 31 * DAY
 """What is read of one quantity at once: at a sample a second 2.7 million."""
+PARTS = ("", "_flag", "_status")
+"""Endings of the fields of a sample."""
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,18 +40,15 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         """
         if box.medium is None:
             return {}
-        early = MAX_RISE_MS if quantities is None or COUNTERS.intersection(quantities) else 0
         end = end_of_last(period, stop)
-        names = None if quantities is None else [q + part for q in quantities for part in ("", "_flag", "_status")]
-        found = self.store.tables(box.medium, [box.device], start=start - early, stop=end, names=names)
-        if box.device not in found:
-            return {}
-        table = found[box.device]
-        starts = _within(holding(period, table.at), start, stop)
+        all_found = self._samples(box, start, end, quantities)
+        starts = _within(holding(period, all_found.at), start, stop)
         made = {}
         for quantity in BY_NAME if quantities is None else quantities:
-            if quantity in table.fields or f"{quantity}_flag" in table.fields:
-                columns = (table.numbers(quantity + part) for part in ("", "_flag", "_status"))
+            if quantity in all_found.fields or f"{quantity}_flag" in all_found.fields:
+                # the first rise of a counter in a period is since a sample before it
+                table = self._samples(box, start - MAX_RISE_MS, end, [quantity]) if quantity in COUNTERS else all_found
+                columns = (table.numbers(quantity + part) for part in PARTS)
                 made[quantity] = of_samples(
                     quantity,
                     table.at,
@@ -60,6 +59,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
                     rule=self.rule,
                 )
         return made
+
+    def _samples(self, box: Box, start: int, stop: int, quantities: Collection[str] | None) -> Table:
+        names = None if quantities is None else [q + part for q in quantities for part in PARTS]
+        found = self.store.tables(box.medium or "", [box.device], start=start, stop=stop, names=names)
+        return found.get(box.device, Table.of([], {}))
 
     def all_of_samples(
         self, box: Box, period: Period, start: int, stop: int, quantities: Collection[str]

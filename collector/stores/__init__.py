@@ -76,9 +76,12 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     @classmethod
     def of(cls, at: Sequence[int], columns: Mapping[str, Sequence[Any]]) -> Table:
         """Make a table of columns in which None is absent."""
-        there = {name: column for name, column in columns.items() if any(value is not None for value in column)}
-        texts = {name for name, column in there.items() if any(isinstance(value, str) for value in column)}
-        fields = {name: np.array(column, object if name in texts else float) for name, column in there.items()}
+        kinds = {name: set(map(type, column)) - {type(None)} for name, column in columns.items()}
+        fields = {
+            name: np.array(column, object if str in kinds[name] else float)
+            for name, column in columns.items()
+            if kinds[name]
+        }
         return cls(at=np.array(at, np.int64), fields=fields)
 
     def numbers(self, name: str) -> NDArray[np.float64]:

@@ -6,19 +6,19 @@ It answers when its log is on disk, as long as `wal-fsync-delay` is 0, the defau
 # ruff: noqa: S608 - InfluxQL takes names as text: each is ours or matched against PLAIN
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from random import Random, SystemRandom
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import urllib3
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, Series, StoreError, Table, buckets
 from collector.stores.lines import lines
 from collector.stores.requests import Request, Witness, missing, places, requests, send_all
-from collector.stores.rows import PLAIN, latest_row, newest, sample, tables_of
+from collector.stores.rows import PLAIN, latest_row, newest, sample
 from collector.stores.server import Server
 from edge_agent.contract.quantities import BY_NAME, MEDIA
 
@@ -93,11 +93,11 @@ class Influx1Store:
         if not which or names == [] or not PLAIN.fullmatch(measurement):
             return {}
         fields = "*::field" if names is None else ", ".join(f'"{name}"' for name in names)
-        (found,) = self._ask(
+        (found,) = self._series(
             f'SELECT {fields} FROM "{measurement}" WHERE ({which}) AND time >= {start:d}ms AND time < {stop:d}ms '
             "GROUP BY station ORDER BY time"
         )
-        return tables_of((r["station"], r.pop("time"), r) for r in found)
+        return {s["tags"]["station"]: _table(s["columns"], s["values"]) for s in found}
 
     def erase(self, measurement: str, station: str, times: Collection[int]) -> None:
         """Delete points."""
@@ -150,25 +150,28 @@ class Influx1Store:
 
     def _ask(self, influxql: str, database: str | None = None) -> list[list[dict[str, Any]]]:
         """The rows of each statement's answer, with their tags and the measurement."""
+        return [
+            [
+                {"measurement": s.get("name"), **s.get("tags", {}), **dict(zip(s["columns"], values, strict=True))}
+                for s in found
+                for values in s["values"]
+            ]
+            for found in self._series(influxql, database)
+        ]
+
+    def _series(self, influxql: str, database: str | None = None) -> list[list[dict[str, Any]]]:
+        """The series of each statement's answer: name, tags, columns, values by row."""
         asked = {"db": database or self._database, "epoch": "ms", "q": influxql}
         answer = self._answer(urlencode(asked).encode())
-        statements = []
         for result in answer:
             if _MISSING not in result.get("error", _MISSING):
                 raise StoreError(f"{self._server.url}: {result['error']}")
-            statements.append(
-                [
-                    {"measurement": s.get("name"), **s.get("tags", {}), **dict(zip(s["columns"], values, strict=True))}
-                    for s in result.get("series", ())
-                    for values in s["values"]
-                ]
-            )
-        return statements
+        return [result.get("series", []) for result in answer]
 
     def _answer(self, asked: bytes) -> list[Any]:
         text = self._server.ask("/query", asked)
         try:
-            results = json.loads(text)["results"]
+            results = msgspec.json.decode(text)["results"]
         except (ValueError, LookupError, TypeError) as error:
             raise StoreError(f"{self._server.url} answers what InfluxDB does not: {text[:100]!r}") from error
         if not results:
@@ -177,6 +180,11 @@ class Influx1Store:
 
     def _write(self, database: str, lines: bytes) -> None:
         self._server.write(f"/write?{urlencode({'db': database, 'precision': 'ns'})}", lines)
+
+
+def _table(names: Sequence[str], points: Sequence[Sequence[Any]]) -> Table:
+    columns = dict(zip(names, zip(*points, strict=True), strict=True))
+    return Table.of(columns.pop("time"), columns)
 
 
 def _question(witness: Witness) -> str:

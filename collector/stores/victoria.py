@@ -15,13 +15,15 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import Random, SystemRandom
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
+import numpy as np
 import urllib3
+from numpy.typing import NDArray
 
 from collector.points import Frame
 from collector.stores import LatestRow, ReadingRow, RejectedError, Series, StoreError, Table, buckets
@@ -37,6 +39,24 @@ log = logging.getLogger(__name__)
 FLAGS_EVERY_S = 600.0
 _ANSWERS = (ValueError, LookupError, TypeError)
 """What comes of an answer that is not VictoriaMetrics'."""
+
+
+class _Values(msgspec.Struct, frozen=True):
+    """A line of `/api/v1/export`."""
+
+    metric: dict[str, str]
+    values: list[float | None]
+    timestamps: list[int]
+    """Milliseconds since 1970 in UTC."""
+
+    def there(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Times and values; null is none, but says that a series ended."""
+        values = np.array(self.values, float)
+        there = ~np.isnan(values)
+        return np.array(self.timestamps, np.int64)[there], values[there]
+
+
+_decoder = msgspec.json.Decoder(_Values)
 
 
 class VictoriaStore:
@@ -113,14 +133,13 @@ class VictoriaStore:
             return {}
         fields = "[a-z].*" if names is None else "|".join(names)
         match = f'{{__name__=~"{measurement}_({fields})",station=~"{which}"}}'
-        by_station: dict[str, dict[str, dict[int, float]]] = {}
-        for name, tags, points in self._export(match, start, stop):
-            field = name.removeprefix(f"{measurement}_")
+        by_station: dict[str, dict[str, list[_Values]]] = {}
+        for found in self._export(match, start, stop):
+            field = found.metric["__name__"].removeprefix(f"{measurement}_")
             if names is not None or not field.startswith("month_"):  # that is of another measurement
-                column = by_station.setdefault(tags["station"], {}).setdefault(field, {})
-                for at, value in points:
-                    column[at] = max(value, column.get(at, value))
-        return {station: _table(columns) for station, columns in by_station.items()}
+                by_station.setdefault(found.metric["station"], {}).setdefault(field, []).append(found)
+        tables = {station: _table(columns) for station, columns in by_station.items()}
+        return {station: table for station, table in tables.items() if len(table.at)}
 
     def latest(self, since: int) -> list[LatestRow]:
         """Give the last sample of every quantity and station."""
@@ -148,9 +167,9 @@ class VictoriaStore:
         """How many values each field of a measurement has from `start` to before `stop` (ms)."""
         total: dict[str, int] = {}
         if PLAIN.fullmatch(measurement):
-            for name, _, points in self._export(f'{{__name__=~"{measurement}_[a-z].*"}}', start, stop):
-                field = name.removeprefix(f"{measurement}_")
-                total[field] = total.get(field, 0) + len({at for at, _ in points})
+            for found in self._export(f'{{__name__=~"{measurement}_[a-z].*"}}', start, stop):
+                field = found.metric["__name__"].removeprefix(f"{measurement}_")
+                total[field] = total.get(field, 0) + len(np.unique(found.there()[0]))
         return total
 
     def close(self) -> None:
@@ -178,21 +197,15 @@ class VictoriaStore:
         tags = ",".join(f"{name}={json.dumps(value)}" for name, value in witness.tags.items())
         at = witness.at_ns // 1_000_000
         found = self._export(f"{witness.measurement}_{witness.field}{{{tags}}}", at, at + 1)
-        return witness.among(value for _, _, points in found for _, value in points)
+        return witness.among(value for each in found for value in each.values)
 
-    def _export(
-        self, match: str, start: int, stop: int
-    ) -> Iterator[tuple[str, dict[str, str], list[tuple[int, float]]]]:
-        """Name, tags and points (ms, value) of each series, in part twice."""
+    def _export(self, match: str, start: int, stop: int) -> list[_Values]:
+        """Series with their values, one sometimes in several parts, and a moment in several of them."""
         asked = {"match[]": match, "start": f"{start / 1000:.3f}", "end": f"{(stop - 1) / 1000:.3f}"}
         text = self._server.ask("/api/v1/export", urlencode(asked).encode())
         try:
-            for line in text.splitlines():
-                found = json.loads(line)
-                tags = found["metric"]
-                points = zip(found["timestamps"], found["values"], strict=True)
-                yield tags.pop("__name__"), tags, [(at, value) for at, value in points if value is not None]
-        except _ANSWERS as error:
+            return _decoder.decode_lines(text)
+        except ValueError as error:
             raise self._odd(text) from error
 
     def _query(self, query: str, asked: dict[str, str]) -> dict[tuple[str, str, str], float]:
@@ -225,6 +238,12 @@ def _numbers(frame: Frame) -> Frame:
     return msgspec.structs.replace(frame, fields=fields)
 
 
-def _table(columns: dict[str, dict[int, float]]) -> Table:
-    at = sorted({moment for column in columns.values() for moment in column})
-    return Table.of(at, {name: [column.get(moment) for moment in at] for name, column in columns.items()})
+def _table(columns: dict[str, list[_Values]]) -> Table:
+    """Of several values for one moment the greatest."""
+    parts = {name: [part.there() for part in found] for name, found in columns.items()}
+    at = np.unique(np.concatenate([times for found in parts.values() for times, _ in found]))
+    fields = {name: np.full(len(at), np.nan) for name, found in parts.items() if any(len(times) for times, _ in found)}
+    for name, column in fields.items():
+        for times, values in parts[name]:
+            np.fmax.at(column, np.searchsorted(at, times), values)
+    return Table(at=at, fields=fields)
