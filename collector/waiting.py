@@ -18,7 +18,7 @@ MOST_BYTES = 64_000_000
 HOLD_S = 3.0
 """What the sinks work through in so long may wait; boxes send again after five seconds."""
 BATCH = 400
-MANY, MANY_BYTES = 1200, 200_000
+MANY, MANY_BYTES = 2400, 400_000
 """A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
 PLATES = f"/{URGENT}"
 STATUS = "/status"
