@@ -29,7 +29,7 @@ BOXES = 10_000
 RETURNING, PACKS, WINDOW = 400, 40, 4
 """Boxes with a backlog, full packs that each has, and the half of a box's window that the backlog gets."""
 LIVE = 3000
-"""Boxes that send a sample each and wait for its receipt: as many as make 3,000 packs a second at one a second.
+"""Boxes that send a sample each and wait for its receipt: as many as make 3,000 packs a second at one a second."""
 HALF_LOAD = 1500.0
 """Packs a second: half of what is to be reached."""
 SECONDS = 12.0
