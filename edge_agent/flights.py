@@ -8,6 +8,7 @@ must not fill its queue again and again with what stands in it already.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -118,7 +119,9 @@ class Flights:
     def _pause(self, attempts: int) -> float:
         """Seconds until a pack is sent again that was sent so often before."""
         first = max(self._settings.resend_s, 2 * self._usual_s)  # who is slow is not asked twice
-        return min(first * 2.0 ** min(attempts, 20), self._settings.resend_max_s)
+        pause = min(first * 2.0 ** min(attempts, 20), self._settings.resend_max_s)
+        # boxes that keep step come behind the same others each time, and find the collector's queue full each time
+        return pause * random.uniform(0.5, 1) if attempts else pause  # noqa: S311 - guards nothing
 
     def _late(self, flight: Flight, now: float) -> None:
         """No receipt came in time; what was sent before the last time that this was seen says nothing new."""

@@ -64,6 +64,13 @@ def test_a_silent_collector_is_asked_by_one_pack_at_a_time_in_turn() -> None:
     assert set(said) == set(range(1, 9)), "no pack that can never be taken keeps the others back"
 
 
+def test_boxes_that_were_late_together_do_not_stay_together() -> None:
+    boxes = [sent([1]) for _ in range(20)]
+    for flights in boxes:
+        assert again(flights, 5.0) == [1]
+    assert 1 < sum(again(flights, 12.5) == [1] for flights in boxes) < 20
+
+
 def test_a_new_plate_waits_for_nothing_but_plates() -> None:
     flights = sent(range(1, 9))
     assert not flights.room("readings", fresh=True)
