@@ -17,7 +17,7 @@ from edge_agent.settings import BrokerSettings
 from scripts.load_generator.centre import STORES, Centre, CentreError, allow_many_files
 from scripts.load_generator.drive import drive
 from scripts.load_generator.fleet import make_fleet, read_fleet
-from scripts.load_generator.minutes import Minutes, show_minutes
+from scripts.load_generator.minutes import Minutes, line, show_minutes
 from scripts.load_generator.mix import FLEET, KINDS
 from scripts.load_generator.plan import Plan, loopback
 from scripts.load_generator.show import Progress, show
@@ -82,7 +82,9 @@ def _run(options: argparse.Namespace, plan: Plan) -> int:
         def each_second(tally: Tally, seconds: float) -> None:
             if seconds > plan.minutes * 60:
                 slowdown.close()
-            minutes(tally, seconds)
+            minute = minutes(tally, seconds)
+            if minute is not None and not console.is_terminal:
+                console.print(line(minute))
             progress(tally, seconds)
 
         result = asyncio.run(drive(boxes, plan, broker, each_second=each_second))

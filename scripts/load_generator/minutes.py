@@ -74,6 +74,16 @@ class Minutes:
         return self.all[-1]
 
 
+def line(minute: Minute) -> str:
+    """A minute for those who follow a log."""
+    times = (minute.plates_p50_s, minute.plates_p99_s, minute.freshest_p50_s, minute.freshest_max_s)
+    plates_p50, plates_p99, freshest, oldest = ("-" if t is None else f"{t:.1f} s" for t in times)
+    return (
+        f"{minute.at_s:,.0f} s: {minute.packs:,} packs, {minute.resent:,} again, {minute.confirmed:,} confirmed, "
+        f"{minute.waiting:,} wait; plates p50 {plates_p50}, p99 {plates_p99}; samples {freshest}, oldest {oldest}"
+    )
+
+
 def show_minutes(minutes: list[Minute], console: Console) -> None:
     """Print a row for each."""
     if not minutes:
