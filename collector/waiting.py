@@ -6,6 +6,7 @@ slow collector slows its boxes, and what it takes is fresh: a long queue would o
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ MOST, LEAST = 20_000, 200
 MOST_BYTES = 64_000_000
 HOLD_S = 3.0
 """What the sinks work through in so long may wait; boxes send again after five seconds."""
+OVERDUE_S, OVERDUE_HOLD = 15.0, 2
+"""What has found no room for so long finds so many times as much: who just got a receipt sends its next pack while
+there is room, and would always be before those that wait for their time to send again."""
 BATCH = 400
 MANY, MANY_BYTES = 2400, 400_000
 """A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
@@ -34,6 +38,8 @@ class Waiting:
         self._urgent: deque[Message] = deque()
         self._rest: deque[Message] = deque()
         self._bytes_come = self._bytes_taken = 0  # the one is changed by who puts alone, the other by who takes
+        self._refused: dict[str, float] = {}
+        """When what now finds no room was first refused, by topic, which tells box and kind."""
         self._each_s = 0.0
         """Time that the sinks took for each message lately."""
 
@@ -48,14 +54,22 @@ class Waiting:
     def put(self, message: Message) -> bool:
         """Keep a message; False if there is no room for it."""
         queue = self._urgent if message.topic.endswith(PLATES) else self._rest
-        if (
-            len(queue) >= (MOST if message.topic.endswith(STATUS) else self.room)
-            or self._bytes_come - self._bytes_taken >= MOST_BYTES
-        ):
+        room = MOST if message.topic.endswith(STATUS) else self.room
+        if self._bytes_come - self._bytes_taken >= MOST_BYTES:
             return False
+        if len(queue) >= room and not (self._overdue(message.topic) and len(queue) < OVERDUE_HOLD * room):
+            return False
+        if self._refused:
+            self._refused.pop(message.topic, None)
         self._bytes_come += len(message.payload)
         queue.append(message)
         return True
+
+    def _overdue(self, topic: str) -> bool:
+        now = time.monotonic()
+        if topic not in self._refused and len(self._refused) < MOST:
+            self._refused[topic] = now
+        return now - self._refused.get(topic, now) >= OVERDUE_S
 
     def take(self) -> list[Message]:
         """The next batch, plates before the rest, each in the order in which it came."""
