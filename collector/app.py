@@ -51,8 +51,10 @@ from collector.web.access import Access
 from collector.web.app import make_app
 from collector.web.context import Context
 from collector.web.door import listen
+from edge_agent.contract.broker import TlsFileError, load_pair
 from edge_agent.contract.pulse import Pulse, Stuck, WatchedThread
 from edge_agent.contract.sane import is_sane
+from edge_agent.contract.secret_file import warn_if_exposed
 
 log = logging.getLogger(__name__)
 
@@ -247,14 +249,13 @@ async def _broker(settings: Settings, stack: AsyncExitStack) -> tuple[BrokerSett
 
 async def _serve(context: Context, settings: WebSettings, stack: AsyncExitStack) -> None:
     tls = None
-    if settings.certificate is not None:
+    if settings.certificate is not None and settings.key is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            tls.load_cert_chain(settings.certificate, settings.key)
-        except OSError as error:  # ssl.SSLError is one
-            files = f"{settings.certificate}, {settings.key}"
-            cure = "the files must be PEM, belong together, and be readable by the collector"
-            raise SettingsError(f"web.certificate and key: {error.strerror or error}: {files}\n  {cure}") from error
+            load_pair(tls, settings.certificate, settings.key, at="web")
+        except TlsFileError as error:
+            raise SettingsError(str(error)) from error
+        warn_if_exposed(settings.key)
     runner = web.AppRunner(make_app(context), access_log=None, keepalive_timeout=75)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)

@@ -14,6 +14,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
+from edge_agent.contract.secret_file import warn_if_exposed
+
 FilePath = Annotated[str, Meta(min_length=1, max_length=255)]
 WARN_DAYS = 30
 """So long before a certificate ends it is said."""
@@ -34,7 +36,7 @@ class TlsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class TlsFileError(Exception):
-    """A file of `broker.tls` cannot be used; the text names it and says what to do."""
+    """A certificate or key cannot be used; the text names the file and says what to do."""
 
 
 class Certificate(NamedTuple):
@@ -62,11 +64,12 @@ class Certificate(NamedTuple):
 def read_certificate(file: str) -> Certificate:
     """The first certificate of a PEM file. Raises TlsFileError."""
     try:
+        Path(file).open("rb").close()  # OpenSSL does not say why it cannot open a file
         # all that the standard library has for a certificate which no peer sent; its own tests rest on it
         said = ssl._ssl._test_decode_cert(file)  # type: ignore[attr-defined]
         begins, ends = (int(ssl.cert_time_to_seconds(said[key])) * 1000 for key in ("notBefore", "notAfter"))
     except (OSError, ValueError, KeyError) as error:
-        raise _unusable(file, error) from error
+        raise _unusable(file, error, _NO_CERTIFICATE) from error
     names = [value for part in said["subject"] for key, value in part if key == "commonName"]
     return Certificate(name=names[0] if names else "", begins=begins, ends=ends)
 
@@ -76,26 +79,39 @@ def tls_context(settings: TlsSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca)
     except OSError as error:  # ssl.SSLError is one
-        raise _unusable(f"broker.tls.ca: {settings.ca}", error) from error
+        raise _unusable(f"broker.tls.ca: {settings.ca}", error, _NO_CERTIFICATE) from error
     load_own(context, settings)
+    if settings.key is not None:
+        warn_if_exposed(settings.key)
     return context
 
 
 def load_own(context: ssl.SSLContext, settings: TlsSettings) -> None:
     """Take our own certificate as it is on the disk now, for the connections to come. Raises TlsFileError."""
-    if settings.certificate is None or settings.key is None:
-        return
+    if settings.certificate is not None and settings.key is not None:
+        load_pair(context, settings.certificate, settings.key, at="broker.tls")
+
+
+def load_pair(context: ssl.SSLContext, certificate: str, key: str, *, at: str) -> None:
+    """Take a certificate and its key, which are set below `at`. Raises TlsFileError."""
     try:
-        Path(settings.key).open("rb").close()  # OpenSSL does not say which file it could not open
-        context.load_cert_chain(settings.certificate, settings.key)
-    except OSError as error:
-        at = f"broker.tls.certificate and key: {settings.certificate}, {settings.key}"
-        raise _unusable(at, error) from error
+        read_certificate(certificate)
+    except TlsFileError as error:
+        raise TlsFileError(f"{at}.certificate: {error}") from error
+    try:
+        Path(key).open("rb").close()
+        context.load_cert_chain(certificate, key, password="")  # without one OpenSSL would ask at the terminal
+    except OSError as error:  # ssl.SSLError is one
+        other = getattr(error, "reason", None) == "KEY_VALUES_MISMATCH"
+        raise _unusable(f"{at}.key: {key}", error, f"is not the key of {certificate}" if other else _NO_KEY) from error
 
 
-def _unusable(at: str, error: Exception) -> TlsFileError:
-    said = getattr(error, "strerror", None) or error
-    return TlsFileError(f"{at}: {said}\n  the files must be PEM, belong together, and be readable by us")
+_NO_CERTIFICATE, _NO_KEY = "holds no certificate", "holds no key, or one that is locked by a passphrase"
+
+
+def _unusable(at: str, error: Exception, of_ssl: str) -> TlsFileError:
+    said = getattr(error, "strerror", None) if not isinstance(error, ssl.SSLError) else of_ssl
+    return TlsFileError(f"{at}: {said or error}\n  the files must be PEM, belong together, and be readable by us")
 
 
 _REFUSED = {

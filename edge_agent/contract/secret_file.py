@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import stat
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class SecretFileError(Exception):
@@ -19,4 +23,11 @@ def read_secret(file: str) -> str:
         raise SecretFileError(f"holds no text: {file}") from None
     if not secret or "\n" in secret:
         raise SecretFileError(f"{'holds more than one line' if secret else 'is empty'}: {file}")
+    warn_if_exposed(file)
     return secret
+
+
+def warn_if_exposed(file: str) -> None:
+    """Say so in the log where everybody on this machine may read a secret; it is used all the same."""
+    if Path(file).stat().st_mode & stat.S_IROTH:
+        log.warning("%s: everybody on this machine may read this secret: chmod o= %s", file, file)
