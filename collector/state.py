@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from collector.credentials import write_secret
-from collector.database import open_database
 from collector.postgresql import postgresql
 from collector.settings import BrokerSettings, PostgresqlSettings, Settings, SettingsError, listed, secret
+from collector.sqlite import sqlite
 from collector.standards.table import Row, read_limits
 from edge_agent.contract.device import COLLECTOR, Box
 from edge_agent.contract.fleet import read_fleet
@@ -25,11 +25,11 @@ def now_ms() -> int:
 def database(settings: Settings) -> Engine:
     """The collector's relational database; its tables are made if they are missing.
 
-    Raises SettingsError for files that cannot be read, Failure where the server does not let us in.
+    Raises SettingsError for files that cannot be read, Failure where file or server does not let us in.
     """
     if isinstance(settings.database, PostgresqlSettings):
         return postgresql(settings.database, secret(settings.database.password_file, "database.password_file"))
-    return open_database(f"sqlite:///{_folder(settings) / 'collector.sqlite'}")
+    return sqlite(_folder(settings) / "collector.sqlite")
 
 
 def password_file(settings: Settings) -> Path:

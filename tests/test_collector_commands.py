@@ -125,7 +125,7 @@ def test_check_names_all_mistakes_of_settings_and_fleet_and_starts_nothing(
         ("broker", "{kind: external, host: 127.0.0.1, password_file: /none/secret}", "broker.password_file: No such"),
         ("web", "{host: 0.0.0.0}", "beyond this machine the page needs certificate and key"),
         ("web", "{host: 0.0.0.0, certificate: /none/c.pem}", "work only together"),
-        ("web", "{certificate: /none/c.pem, key: /none/k.pem}", "web.certificate and key: No such file"),
+        ("web", "{certificate: /none/c.pem, key: /none/k.pem}", "web.certificate: /none/c.pem: No such file"),
         ("store", "{kind: influx1, url: influx, database: b}", "expected an address such as"),
         ("fleet", "/none", "holds no devices"),
         ("state", "/proc/none", "state: No such file"),
@@ -136,6 +136,20 @@ def test_what_would_be_unsafe_or_cannot_be_read_is_refused(
 ) -> None:
     assert main(["run", str(settings_file(tmp_path, **{key: value}))]) == 78
     assert says in capsys.readouterr().err
+
+
+def test_a_database_that_is_damaged_or_anothers_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = settings_file(tmp_path)
+    database = tmp_path / "state" / "collector.sqlite"
+    database.parent.mkdir()
+    database.write_bytes(b"this is no database of SQLite, though long enough for one" * 100)
+    assert main(["run", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert f"{database} cannot be opened: file is not a database\n  it is damaged, or no file of ours" in said
+    database.unlink()
+    database.mkdir()
+    assert main(["run", str(file)]) == 1
+    assert "must belong to the user that runs the collector" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["broker", "web"])
