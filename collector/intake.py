@@ -81,10 +81,13 @@ class Intake:
         self._arrived = asyncio.Event()
         self._woken = False
         """The event loop will look at what waits, or is about to: it need not be woken for each message."""
-        self._store_down = False
         self._unreachable = False
-        self.connected = False
+        counters.update(broker_connected=0, store_down=0)
+
+    @property
+    def connected(self) -> bool:
         """Whether the broker passes on what the boxes send."""
+        return self._counters["broker_connected"] > 0
 
     @property
     def waiting(self) -> int:
@@ -178,9 +181,9 @@ class Intake:
                 return await self._halves(client, arrivals)
             await self._do(self._sinks.fail, arrivals[0], error)
             return True
-        if self._store_down:
+        if self._counters["store_down"]:
             log.info("store and database: work again")
-            self._store_down = False
+            self._counters["store_down"] = 0
         for box in latest:
             self._live.readings(box.box, box.readings)
         for arrival in arrivals:
@@ -196,9 +199,9 @@ class Intake:
         return await self._store(client, arrivals[:middle]) and await self._store(client, arrivals[middle:])
 
     def _stopped(self, why: str) -> None:
-        if not self._store_down:
+        if not self._counters["store_down"]:
             log.error("%s; the boxes keep their data until it works again", why)
-        self._store_down = True
+        self._counters["store_down"] = 1
         self._counters["store_failures_total"] += 1
 
     def _confirm(self, client: Client, arrivals: Sequence[Arrival]) -> None:
@@ -224,7 +227,7 @@ class Intake:
         try:
             yield client
         finally:
-            self.connected = False  # ends as asked: not lost
+            self._counters["broker_connected"] = 0  # ends as asked: not lost
             client.disconnect()
             client.loop_stop()
 
@@ -244,14 +247,14 @@ class Intake:
             self._say_unreachable(f"{self._broker.host}:{self._broker.port} lets the collector hear nothing; {cure}")
             return
         log.info("broker: connected to %s:%s", self._broker.host, self._broker.port)
-        self.connected = True
+        self._counters["broker_connected"] = 1
 
     def _on_disconnect(self, reason: Any) -> None:
         if self.connected:
             log.warning("broker: connection lost (%s)", reason)
         elif reason.is_failure:
             self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {HUNG_UP}")
-        self.connected = False
+        self._counters["broker_connected"] = 0
 
     def _on_connect_fail(self, error: BaseException | None) -> None:
         self._say_unreachable(f"cannot connect to {self._broker.host}:{self._broker.port}: {why_unreachable(error)}")

@@ -195,13 +195,16 @@ async def test_while_the_store_is_down_nothing_gets_a_receipt(tmp_path: Path) ->
             assert centre.ledger.summary() == []
             assert centre.touched.take("hours", before=2 * AT, limit=9) == [], "what is not stored touches nothing"
             assert centre.counters["readings_total"] == 0
+            assert (centre.counters["broker_connected"], centre.counters["store_down"]) == (1, 1), "/metrics says so"
             centre.store.down = False
             await asyncio.sleep(0.6)
             centre.send(1)
             await until(lambda: bool(centre.receipts), "the store is back")
+            assert centre.counters["store_down"] == 0
         assert set(centre.receipts) == {1}
         assert centre.quarantine.list() == []
         assert centre.account().stored == 1
+        assert centre.counters["broker_connected"] == 0
 
 
 async def test_a_database_that_is_locked_for_long_costs_nothing_but_time(tmp_path: Path) -> None:
