@@ -45,7 +45,10 @@ def run(options: argparse.Namespace) -> int:
     commands = {"status": _status, "inspect": _inspect, "verify": _verify, "export": _export}
     try:
         if not options.file.is_file():
-            raise ConfigError(f"{options.file}: no such file; the outbox stands in the folder that `state` names")
+            raise ConfigError(
+                f"{options.file}: no such file; the outbox stands in the folder that `state` names, "
+                "and nowhere where `outbox.storage` is memory"
+            )
         with closing(sqlite3.connect(f"{options.file.resolve().as_uri()}?mode=ro", uri=True)) as db:
             if not _identity(db)[0]:
                 raise sqlite3.DatabaseError("it has no number of its own")  # noqa: TRY301

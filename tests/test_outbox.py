@@ -113,9 +113,9 @@ asyncio.run(main())
 
 
 async def test_a_full_outbox_drops_the_oldest_of_the_least_important_and_says_so(tmp_path: Path) -> None:
-    cap = 700_000
+    cap = 190_000  # the plates alone take 165,000, and with all the rest, however well it is joined, 218,000
     async with opened(tmp_path / "o.sqlite", cap) as outbox:
-        for i in range(50):
+        for i in range(30):
             await outbox.put(plate(i))
         await asyncio.gather(*(outbox.put(heartbeat(i)) for i in range(3000)))
         await asyncio.gather(*(outbox.put(readings(i)) for i in range(6000)))
@@ -124,15 +124,15 @@ async def test_a_full_outbox_drops_the_oldest_of_the_least_important_and_says_so
         await outbox.forget_lost(lost[0].id)
         still_lost = await outbox.lost()
         assert (await outbox.waiting()).bytes <= cap
-    assert len(plates) == 50, "plates are dropped last"
+    assert len(plates) == 30, "plates are dropped last"
     assert lost[0].lost.kind == "health", "heartbeats are dropped first"
-    assert next(iter(numbers(lost[0].runs))) == 51, "the oldest first"
+    assert next(iter(numbers(lost[0].runs))) == 31, "the oldest first"
     assert lost[0].id not in {entry.id for entry in still_lost}
     with sqlite3.connect(tmp_path / "o.sqlite") as db:
         kept = {row.number for row in every(db)}
         assert used_bytes(db) <= cap
         dropped = {number for row in lost for number in numbers(row.runs)}
-    assert kept | dropped == set(range(1, 9051)), "every number is kept or known to be lost"
+    assert kept | dropped == set(range(1, 9031)), "every number is kept or known to be lost"
 
 
 async def test_a_damaged_file_is_set_aside_and_the_box_goes_on(

@@ -121,13 +121,13 @@ def test_days_left_count_on_while_a_box_is_away_and_warn_in_time() -> None:
     assert not boxes.state.runs_short
 
 
-def test_a_box_that_is_connected_is_not_short_and_one_with_a_year_says_nothing() -> None:
+def test_a_box_that_is_connected_is_not_short_and_a_year_is_not_counted_in_days() -> None:
     boxes = Boxes()
     boxes.beat(NOON, 0.4)
     assert not boxes.state.runs_short, "it sends"
     assert wording.room(boxes.state).en == "room for 0.4 days"
     boxes.beat(NOON + 1, 400)
-    assert wording.room(boxes.state).vi == ""
+    assert wording.room(boxes.state).vi == "bộ nhớ còn đủ hơn một năm"
 
 
 def test_after_a_clock_ran_ahead_by_years_the_present_is_shown_again() -> None:
@@ -166,12 +166,17 @@ def test_the_ledger_names_kinds_and_reasons_and_labels_stay_few(engine: Engine) 
     ledger.enter([("air-01", 7, (11, 5), Lost(kind="readings", reason=disk))])
     ledger.enter([("air-01", 7, (16, 5), Lost(kind="health", reason=full))])
     (kept,) = ledger.summary()
-    shown = msgspec.to_builtins(tables.account(kept, 2.5))
+    boxes = Boxes()
+    boxes.beat(NOON, 2.5)
+    boxes.live.status("air-01", replace(OFFLINE, online=True, volatile=True))
+    shown = msgspec.to_builtins(tables.account(kept, boxes.state))
     assert list(shown["lost_by"]) == [
         {"kind": "health", "reason": full, "events": 15},
         {"kind": "readings", "reason": disk, "events": 5},
     ]
-    assert (shown["days_left"], shown["stored"]) == (2.5, 10)
+    assert (shown["days_left"], shown["in_memory_only"], shown["stored"]) == (2.5, True, 10)
+    gone = tables.account(kept, None)
+    assert (gone["days_left"], gone["in_memory_only"]) == (None, False), "a box that is no more of the fleet"
     assert reasoned(disk) == "the store refused it"
     render({f'lost{{reason="{reasoned(chr(34) + chr(10) + "x")}"}}': 1})  # no reason of a box spoils it
 

@@ -62,9 +62,10 @@ class Device(_Answer, frozen=True, kw_only=True):
     late_s: int
     version: str
     calibrating: list[UnderCalibration]
-    days_left: float | None
     runs_short: bool
     lost: dict[str, int]
+    days_left: float | None
+    in_memory_only: bool
 
 
 class Notice(_Answer, frozen=True, kw_only=True):
@@ -96,6 +97,7 @@ class Account(_Answer, frozen=True, kw_only=True):
     lost_by: Annotated[list[LostBy], msgspec.Meta(max_length=SHOWN)]
     lost_by_count: int
     days_left: float | None
+    in_memory_only: bool
 
 
 class Reading(_Answer, frozen=True, kw_only=True, omit_defaults=True):

@@ -47,11 +47,11 @@ async def notices(request: web.Request) -> web.Response:
 
 
 async def ledger(request: web.Request) -> web.Response:
-    """Stored, lost and missing events by box and outbox, and for how many days the box has room."""
+    """Stored, lost and missing events by box and outbox; for how many days the box has room, and if only in memory."""
     context = request.app[CONTEXT]
-    left = {state.box.device: state.days_left for state in context.live.devices()}
+    states = {state.box.device: state for state in context.live.devices()}
     accounts = await asyncio.to_thread(context.ledger.summary)
-    return json([tables.account(account, left.get(account.device)) for account in accounts])
+    return json([tables.account(account, states.get(account.device)) for account in accounts])
 
 
 async def metrics(request: web.Request) -> web.Response:

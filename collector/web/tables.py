@@ -39,15 +39,22 @@ def device(state: DeviceState) -> dict[str, Any]:
             {"sensor": each.sensor, "since": iso(each.since), "until": iso(each.until), "by": each.by}
             for each in state.calibrating
         ],
-        "days_left": None if state.days_left is None else round(state.days_left, 2),
         "runs_short": state.runs_short,
         "lost": state.lost,
+        **_room(state),
     }
 
 
-def account(kept: Account, days_left: float | None) -> dict[str, Any]:
-    """An outbox in the ledger as the API shows it."""
-    return {**msgspec.structs.asdict(kept), "days_left": days_left}
+def account(kept: Account, state: DeviceState | None) -> dict[str, Any]:
+    """An outbox in the ledger as the API shows it; `state` is that of its box, if that is still of the fleet."""
+    return {**msgspec.structs.asdict(kept), **_room(state)}
+
+
+def _room(state: DeviceState | None) -> dict[str, Any]:
+    if state is None:
+        return {"days_left": None, "in_memory_only": False}
+    days = None if state.days_left is None else round(state.days_left, 2)
+    return {"days_left": days, "in_memory_only": state.volatile}
 
 
 def notice(found: Notice) -> dict[str, Any]:

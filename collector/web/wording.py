@@ -115,9 +115,11 @@ def lateness(state: DeviceState) -> Words:
 
 
 def room(state: DeviceState) -> Words:
-    """For how long the box's outbox has room; nothing while that is a year and more, or not known."""
-    if state.days_left is None or state.days_left >= 365:
+    """For how long the box's outbox has room; nothing while that is not known."""
+    if state.days_left is None:
         return Words("", "", "")
+    if state.days_left >= 365:
+        return Words("", "bộ nhớ còn đủ hơn một năm", "room for more than a year")
     days = f"{state.days_left:.1f}" if state.days_left < 10 else f"{state.days_left:.0f}"
     vi, en = f"bộ nhớ còn đủ {days.replace('.', ',')} ngày", f"room for {days} days"
     if state.runs_short:
