@@ -92,7 +92,10 @@ def _arguments(faults: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--break", dest="broken", default="", choices=list(VARIANTS), help="start a broken variant, which must fail"
     )
-    return parser.parse_args()
+    given = parser.parse_args()
+    if not given.minutes > 0:
+        parser.error(f"--minutes {given.minutes:g}: it must be above 0")
+    return given
 
 
 if __name__ == "__main__":
