@@ -1,4 +1,4 @@
-"""The collector's own certificates, for the broker and for its page: days left in /metrics, and a warning in time."""
+"""The collector's own certificates, for broker, database and page: days left in /metrics, and a warning in time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 
-from collector.settings import BrokerSettings, Settings
+from collector.settings import BrokerSettings, PostgresqlSettings, Settings
 from edge_agent.contract.broker import TlsFileError, read_certificate
 
 log = logging.getLogger(__name__)
@@ -17,9 +17,10 @@ LOOK_S = 6 * 3600.0
 
 def own_certificates(settings: Settings) -> dict[str, str]:
     """The files by what they are for."""
-    broker = settings.broker
-    tls = broker.tls if isinstance(broker, BrokerSettings) else None
-    files = {"broker": tls.certificate if tls is not None else None, "web": settings.web.certificate}
+    files = {"web": settings.web.certificate}
+    for use, other in (("broker", settings.broker), ("database", settings.database)):
+        if isinstance(other, BrokerSettings | PostgresqlSettings) and other.tls is not None:
+            files[use] = other.tls.certificate
     return {use: file for use, file in files.items() if file is not None}
 
 

@@ -25,6 +25,7 @@ from collector import certificate_watch
 from collector.__main__ import main
 from collector.authority import Authority
 from collector.credentials import access_list
+from collector.settings import load
 from edge_agent.certificate import PART, check_name, watch
 from edge_agent.contract.broker import TlsSettings, read_certificate
 from edge_agent.errors import ConfigError
@@ -242,6 +243,17 @@ async def test_the_end_of_a_certificate_is_a_fault_in_time(tmp_path: Path) -> No
     certificate.write_text("no certificate")
     with pytest.raises(ConfigError, match="must be PEM"):
         check_name("air-01", BrokerSettings(host="broker.example", tls=tls))
+
+
+def test_the_collector_knows_which_certificates_are_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "collector.yaml"
+    file.write_text(
+        f"state: {tmp_path}\nfleet: {FLEET}\nplates: {{keep_days: 1, keep_hit_days: 2}}\n"
+        "broker: {kind: external, host: broker.example, tls: {ca: ca.pem}}\n"
+        "database: {kind: postgresql, host: db.example, tls: {ca: ca.pem, certificate: db.pem, key: db.key}}\n"
+        "web: {host: 0.0.0.0, certificate: page.pem, key: page.key}\n"
+    )
+    assert certificate_watch.own_certificates(load(file)) == {"database": "db.pem", "web": "page.pem"}
 
 
 async def test_the_collector_says_how_long_its_certificates_hold(

@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +36,15 @@ SETTLE_S, MEASURED_S = 20.0, 300.0
 ETHERNET_BYTES = 14
 PORT = 18883
 FLEET = Path(__file__).parent.parent.parent / "firmware_configs"
-REGISTERS = {"ph": 0, "turbidity": 4, "conductivity": 8, "dissolved_oxygen": 12, "salinity": 16, "orp": 20}
+REGISTERS = {
+    "ph": (0, "pH"),
+    "turbidity": (4, "NTU"),
+    "conductivity": (8, "mS/cm"),
+    "dissolved_oxygen": (12, "mg/L"),
+    "salinity": (16, "PSU"),
+    "orp": (20, "mV"),
+}
+"""Address and unit."""
 
 
 class Case(NamedTuple):
@@ -115,9 +125,11 @@ async def _station(folder: Path, number: int, case: Case) -> AsyncIterator[tuple
     """Give the link of a station, what hears it, and the agent's process id."""
     home = folder / str(number)
     home.mkdir()
-    names = list(REGISTERS)[: case.quantities]
     sensor = {"driver": "modbus", "line": "bus", "every_s": case.every_s}
-    sensor["registers"] = {name: {"address": REGISTERS[name], "type": "float32", "unit": UNITS[name]} for name in names}
+    sensor["registers"] = {
+        name: {"address": address, "type": "float32", "unit": unit}
+        for name, (address, unit) in islice(REGISTERS.items(), case.quantities)
+    }
     lines = {"bus": {"kind": "serial", "port": "/dev/null"}}
     station = {"medium": "wastewater", "lines": lines, "sensors": {"probe": sensor}}
     host = f"{_network(number)}.1"
@@ -138,16 +150,6 @@ async def _station(folder: Path, number: int, case: Case) -> AsyncIterator[tuple
         command = ["ip", "netns", "exec", namespace, sys.executable, "-m", "edge_agent", "run", str(file)]
         command += [word for each in sets for word in ("--set", each)]
         yield link, centre, stack.enter_context(_process(command, home / "agent.log"))
-
-
-UNITS = {
-    "ph": "pH",
-    "turbidity": "NTU",
-    "conductivity": "mS/cm",
-    "dissolved_oxygen": "mg/L",
-    "salinity": "PSU",
-    "orp": "mV",
-}
 
 
 def _network(number: int) -> str:
@@ -196,7 +198,7 @@ def _mosquitto(home: Path, host: str, certificate: Path, key: Path) -> Iterator[
         "set_tcp_nodelay true\n"
     )
     with _process(["/usr/sbin/mosquitto", "-c", str(file)], home / "mosquitto.log"):
-        subprocess.run(["sleep", "1"], check=True)
+        time.sleep(1)
         yield
 
 
