@@ -50,8 +50,9 @@ class BoxesMayConnect(BaseAuthPlugin):
         """Check user name and password; the client id must be the user name, so that a box has one connection."""
         name, password = session.username or "", session.password or ""
         if name == COLLECTOR:
-            return hmac.compare_digest(password, self.config.collector_password)
-        accepted = session.client_id == name and self._passwords.accepts(name, password)
+            accepted = hmac.compare_digest(password.encode(), self.config.collector_password.encode())
+        else:
+            accepted = session.client_id == name and self._passwords.accepts(name, password)
         if not accepted:
             log.warning("broker: refused a connection as %.32r", name)
         return accepted

@@ -152,3 +152,27 @@ async def test_of_many_who_come_under_one_name_at_once_the_last_is_heard_and_hea
         for each in (centre, *connected.values()):
             each.disconnect()
             each.loop_stop()
+
+
+async def test_any_password_that_is_wrong_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    passwords, port = tmp_path / "passwords", free_port()
+    enrol(passwords, "air-01")
+
+    def answer(name: str, password: str) -> str:
+        made = paho.Client(CallbackAPIVersion.VERSION2, client_id=name, reconnect_on_failure=False)
+        made.username_pw_set(name, password)
+        answers: list[str] = []
+        heard = threading.Event()
+        made.on_connect = lambda _c, _u, _f, reason, _p: (answers.append(str(reason)), heard.set())
+        made.connect("127.0.0.1", port)
+        made.loop_start()
+        assert heard.wait(10), f"{name} is told that {password!r} is wrong"
+        made.loop_stop()
+        return answers[0]
+
+    async with embedded_broker(host="127.0.0.1", port=port, password_file=passwords, collector_password="secret"):
+        for name in ("collector", "air-01", "mật khẩu"):
+            for password in ("", "guessed", "mật khẩu"):
+                assert await asyncio.to_thread(answer, name, password) == "Not authorized"
+        assert await asyncio.to_thread(answer, "collector", "secret") == "Success"
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
