@@ -93,6 +93,15 @@ class _Broker(Broker):
         self._subscriptions = _Subscriptions()
         self._taking_over = asyncio.Lock()
 
+    async def stream_connected(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
+    ) -> None:
+        """As amqtt's; who hangs up before it is greeted is no error."""
+        try:
+            await super().stream_connected(reader, writer, listener_name)
+        except OSError:
+            writer.close()
+
     async def _delete_session(self, client_id: str) -> None:
         """Comes before the password is asked for: nothing yet."""
 

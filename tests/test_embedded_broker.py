@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import struct
 import threading
 from pathlib import Path
 
@@ -152,6 +154,23 @@ async def test_of_many_who_come_under_one_name_at_once_the_last_is_heard_and_hea
         for each in (centre, *connected.values()):
             each.disconnect()
             each.loop_stop()
+
+
+async def test_who_hangs_up_before_it_is_greeted_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+
+    def hang_up(said: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # at once
+            stranger.sendall(said)
+
+    strange = b"\x10\x0c\x00\x04MQTT\x09\x02\x00\x3c\x00\x00"  # of a version that is none
+    async with embedded_broker(host="127.0.0.1", port=port, password_file=tmp_path / "p", collector_password="secret"):
+        for _ in range(10):
+            for said in (b"", b"\x10", b"GET / HTTP/1.0\r\n\r\n", strange):
+                await asyncio.to_thread(hang_up, said)
+        await asyncio.sleep(0.5)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text
 
 
 async def test_any_password_that_is_wrong_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
