@@ -188,4 +188,5 @@ class Access:
 
 
 def _digest(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
+    # what a stranger sends may be no text: aiohttp then gives its bytes as surrogates
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()

@@ -7,6 +7,7 @@ complete a head in HEAD_S, or takes nothing of an answer for TAKE_S, is closed; 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import sys
 from fcntl import ioctl
@@ -14,6 +15,7 @@ from termios import TIOCOUTQ
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 MAX_CONNECTIONS = 2000
 HEAD_S, TAKE_S, HANDSHAKE_S = 15.0, 30.0, 15.0
@@ -122,10 +124,16 @@ def with_door(app: web.Application) -> web.Application:
     return app
 
 
+def _ours(record: logging.LogRecord) -> bool:
+    """Whether it is no request of a stranger that is none; aiohttp would log each with a traceback."""
+    return not isinstance((record.exc_info or (None, None))[1], HttpProcessingError)
+
+
 async def listen(
     runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None = None
 ) -> asyncio.base_events.Server:
     """Serve a runner that is set up. Raises OSError where the port is taken."""
+    logging.getLogger("aiohttp.server").addFilter(_ours)
     server, guests = runner.server, runner.app[_GUESTS]
     assert server is not None
     patience = None if tls is None else HANDSHAKE_S
