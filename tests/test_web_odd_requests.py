@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from city import City
+from sqlalchemy import Engine
 
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n"
 STRANGE = {
@@ -46,4 +50,23 @@ async def test_an_odd_request_is_no_fault_of_ours(city: City, name: str, caplog:
     token = f"Authorization: Bearer {city.tokens['police']}\r\n".encode() if name in KNOWN else b""
     what = {**STRANGE, **KNOWN}[name]
     assert await status(city, what, token) == what[3]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text
+
+
+async def test_the_character_0_is_refused_whatever_the_database(
+    tmp_path: Path, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    city = City(tmp_path, engine)
+    entry: dict[str, Any] = {"pattern": "51K12345", "reason": "stolen", "expires": "2026-11-23T00:00:00Z"}
+    headers = {"Authorization": f"Bearer {city.tokens['police']}"}
+    async with city.served(), aiohttp.ClientSession(city.url, headers=headers) as client:
+        for spoilt in ({"pattern": "51K\0"}, {"reason": "\0"}, {"officer": "an\0"}, {"expires": "\0"}):
+            async with client.post("/api/v1/watchlist", json={**entry, **spoilt}) as answer:
+                assert answer.status == 400, spoilt
+        for name in ("plate", "camera", "site", "start"):
+            async with client.get("/api/v1/plates", params={name: "\0"}) as answer:
+                assert answer.status in (400, 404), name
+        async with client.post("/api/v1/watchlist", json={**entry, "reason": "mất cắp\nhôm qua"}) as answer:
+            assert answer.status == 201, "any other character is as good as any"
+    city.close()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR], caplog.text

@@ -22,6 +22,8 @@ _SPAN = re.compile(r"([0-9]{1,6})(s|m|h|d)")
 _SPAN_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 MAX_SPAN_MS = 3660 * 86_400_000
 _LOST_PLUS = re.compile(r" (\d\d:\d\d)$")
+_TEXT = r"^[^\x00]*$"
+"""What any database takes: PostgreSQL refuses the character 0."""
 
 
 class ReadingsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,9 +101,9 @@ class ExceedancesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class PlatesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of `/api/v1/plates`; `plate` may hold `*` and `?`."""
 
-    plate: Annotated[str, msgspec.Meta(max_length=24)] | None = None
+    plate: Annotated[str, msgspec.Meta(max_length=24, pattern=_TEXT)] | None = None
     camera: str | None = None
-    site: str | None = None
+    site: Annotated[str, msgspec.Meta(pattern=_TEXT)] | None = None
     start: str | None = None
     stop: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
@@ -126,9 +128,9 @@ class NewEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Body of `POST /api/v1/watchlist`."""
 
     pattern: Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
-    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=_TEXT)]
     expires: Annotated[str, msgspec.Meta(max_length=40)]
-    officer: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    officer: Annotated[str, msgspec.Meta(max_length=64, pattern=_TEXT)] | None = None
     """Who answers for it; left out, the token's holder."""
 
 
