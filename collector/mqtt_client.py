@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import select
+import ssl
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from paho.mqtt import client as mqtt
@@ -14,10 +17,13 @@ _PUBLISH = 0x30
 
 
 class Client(mqtt.Client):
-    """As paho's, but for how it reads, and `publish_all`.
+    """As paho's, but for how it waits and reads, and `publish_all`.
 
     paho asks the system four times for each message (its first byte, each byte of its length, the rest) and then waits
     for the socket again. This one asks for all that has come, and hands it out.
+
+    paho waits with `select`, which takes no descriptor beyond 1023: with a thousand connections to the page a new one
+    to the broker would never be heard. This one waits with `poll`.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -41,6 +47,29 @@ class Client(mqtt.Client):
         """As paho's; what is left of the connection before is forgotten."""
         self._come, self._handed_out = b"", 0
         return super().reconnect()
+
+    def _loop(self, timeout: float = 1.0) -> MQTTErrorCode:
+        connection, waker = self._sock, self._sockpairR
+        if connection is None or waker is None or connection.fileno() < 0:
+            return super()._loop(timeout)  # it says what a connection that has ended means
+        here, woken = connection.fileno(), waker.fileno()
+        poll = select.poll()
+        poll.register(here, select.POLLIN | (select.POLLOUT if self.want_write() else 0))
+        poll.register(woken, select.POLLIN)
+        decrypted = isinstance(connection, ssl.SSLSocket) and connection.pending() > 0
+        ready = dict(poll.poll(0 if decrypted else timeout * 1000))
+        if decrypted or ready.get(here, 0) & ~select.POLLOUT:
+            code = self.loop_read()
+            if code or self._sock is None:
+                return code
+        if woken in ready:
+            with suppress(BlockingIOError):
+                waker.recv(10_000)  # a byte for each message that is to be sent
+        if woken in ready or ready.get(here, 0) & select.POLLOUT:
+            code = self.loop_write()
+            if code or self._sock is None:
+                return code
+        return self.loop_misc()
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """As paho's, for all messages of one reading: nothing would wake it for the rest."""

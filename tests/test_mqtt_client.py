@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
 from pathlib import Path
@@ -91,6 +93,28 @@ def test_what_is_left_of_a_broken_connection_does_not_spoil_the_next() -> None:
         finally:
             ours.disconnect()
             ours.loop_stop()
+    assert heard.messages == [("to/1", b"abc")]
+
+
+def test_a_connection_behind_a_thousand_others_of_the_process_is_heard(broker: Server) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    others = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        while others[-1] < 1100:
+            others.append(os.dup(others[0]))
+        ours = make_client(BrokerSettings(host="127.0.0.1", port=broker.port), None, "collector")
+        heard = Heard(ours, broker.port, "to/#", 1)
+        try:
+            ours.publish_all([("to/1", b"abc")])
+            assert heard.done.wait(WAIT_S)
+        finally:
+            ours.disconnect()
+            ours.loop_stop()
+    finally:
+        for other in others:
+            os.close(other)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert heard.messages == [("to/1", b"abc")]
 
 
