@@ -127,6 +127,20 @@ async def test_a_long_answer_and_a_quiet_stream_are_not_cut(city: City, monkeypa
                 pass
 
 
+async def test_who_leaves_a_stream_is_not_waited_for(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "HEAD_S", 0.1)
+    monkeypatch.setattr(stream, "KEEP_ALIVE_S", 0.1)
+    wrong: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: wrong.append(context))
+    async with city.session("police") as client, client.get("/api/v1/alerts/stream") as answer:
+        assert b"retry" in await answer.content.readline()
+    async with asyncio.timeout(10):
+        while city.live.subscribers:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)
+    assert not wrong
+
+
 async def test_more_connections_than_there_may_be(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "MAX_CONNECTIONS", 5)
     guests = [await asyncio.open_connection(*place(city)) for _ in range(5)]

@@ -103,6 +103,7 @@ class _Guest(asyncio.Protocol):
         if self._let_in and self._transport is not None:
             self._guests.pop(self._transport, None)
             self._inner.connection_lost(error)
+        self._transport = None  # its handler may end later, and nothing is due any more
 
 
 @web.middleware
