@@ -6,12 +6,25 @@ truth, and whoever changes what another may change meanwhile takes a lock of `Lo
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any
 
 import msgspec
-from sqlalchemy import URL, BigInteger, Connection, Engine, Integer, MetaData, TextClause, create_engine, event, text
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    Engine,
+    ExceptionContext,
+    Integer,
+    MetaData,
+    TextClause,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as AllTaken
 
@@ -21,8 +34,8 @@ METADATA = MetaData()
 Id = BigInteger().with_variant(Integer(), "sqlite")
 """Of rows that are numbered as they come."""
 UNAVAILABLE = (OperationalError, InterfaceError, InternalError, AllTaken)
-"""What the database raises while it is not there, busy, full or read-only, or all connections to it wait for an answer:
-the same may work later."""
+"""What the database raises while it is not there, busy, full, read-only or damaged, or all connections to it wait for
+an answer: the same may work later, and something else may work now."""
 
 _CONNECTION = {
     "connect_timeout": 5,
@@ -70,6 +83,14 @@ def open_database(url: str | URL, tls: dict[str, str] | None = None) -> Engine:
                 "WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             )
             connection.commit()
+
+    @event.listens_for(engine, "handle_error", retval=True)
+    def damaged(context: ExceptionContext) -> BaseException | None:
+        # for PostgreSQL it is an InternalError: a damaged page must not end what can do without it
+        error = context.original_exception
+        if type(error) is not sqlite3.DatabaseError:
+            return None
+        return OperationalError(context.statement, None, error, hide_parameters=True)
 
     with engine.begin() as db:
         lock(db, Lock.TABLES)
