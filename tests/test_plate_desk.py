@@ -57,6 +57,14 @@ def test_redelivery_doubles_nothing(desk: PlateDesk, engine: Engine) -> None:
     assert len(desk.take(CAMERA, 8, [(1, plate())], NOON + 3)) == 1
 
 
+def test_the_number_of_an_alert_that_was_deleted_is_not_given_again(desk: PlateDesk) -> None:
+    watch(desk, "68A12345")
+    (old,) = desk.take(CAMERA, 7, [(1, plate(at=NOON - 40 * DAY))], NOON)
+    desk.forget(NOON - DAY, NOON - 30 * DAY)
+    (new,) = desk.take(CAMERA, 7, [(2, plate())], NOON)
+    assert desk.alerts_after(old.id, 10) == [new]
+
+
 def test_a_new_desk_on_the_same_file_knows_what_was_taken(desk: PlateDesk, engine: Engine) -> None:
     watch(desk, "68A12345")
     desk.take(CAMERA, 7, [(1, plate())], NOON)

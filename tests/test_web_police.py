@@ -173,6 +173,18 @@ async def test_a_stream_brings_everything_that_was_missed(city: City) -> None:
             assert (await event(answer))["id"] == str(number)
 
 
+async def test_a_stream_goes_on_where_an_older_database_was_put_back(city: City) -> None:
+    city.watch("68A12345")
+    city.arrive(1, plate())
+    async with (
+        city.session("police") as client,
+        client.get("/api/v1/alerts/stream", headers={"Last-Event-ID": "500"}) as answer,
+    ):
+        await asyncio.wait_for(answer.content.readuntil(b"\n\n"), SAFETY_S)
+        city.arrive(2, plate())
+        assert (await event(answer))["id"] == "2"
+
+
 async def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:
     city = City(tmp_path)
     async with AsyncExitStack() as stack:

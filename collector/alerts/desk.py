@@ -52,6 +52,7 @@ ALERTS = Table(
     Column("differences", LargeBinary, nullable=False),  # JSON
     Column("raised", BigInteger, nullable=False),
     UniqueConstraint("sighting", "entry"),
+    sqlite_autoincrement=True,  # who asks for those after one must not miss one that took the number of a deleted one
 )
 
 

@@ -90,6 +90,8 @@ async def alert_stream(request: web.Request) -> web.StreamResponse:
 
     async def first(send: Send) -> None:
         nonlocal shown
+        if shown is not None:  # where an older database was put back, its numbers go on from those that it holds
+            shown = min(shown, await asyncio.to_thread(desk.last_alert))
         while shown is not None and (missed := await asyncio.to_thread(desk.alerts_after, shown, MISSED_AT_ONCE)):
             for alert in missed:
                 await show(send, alert)
