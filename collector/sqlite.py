@@ -18,7 +18,8 @@ _CURES = (
 )
 _ELSE = (
     "it is damaged, or no file of ours: copy it and the files beside it (-wal, -shm) away, then put it back from a "
-    "backup, or what `sqlite3 collector.sqlite .recover` saves; without either move them away: ledger, watchlist, alerts, tokens and audit begin anew"
+    "backup, or what `sqlite3 collector.sqlite .recover` saves; without either move them away: ledger, watchlist, "
+    "alerts, tokens and audit begin anew"
 )
 
 
