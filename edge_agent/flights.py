@@ -18,6 +18,8 @@ from edge_agent.settings import UplinkSettings
 
 LOOK_S = 1.0
 """While much is unsent it is looked at so often."""
+GIVEN = 4
+"""A pack that was sent for so many of the longest pauses in vain holds nothing up any more."""
 
 
 @dataclass(kw_only=True)
@@ -36,6 +38,8 @@ class Flight:
     again_at: float = 0.0
     held: bool = False
     """It was due again when the way bore no more; the next receipt lets it go."""
+    passed_by: bool = False
+    """It is sent again and again, and others need not wait for it: it may be one that is never confirmed."""
 
 
 class Flights:
@@ -69,9 +73,12 @@ class Flights:
         Nothing is while much that was sent is `unsent`: it comes in order or not at all, so a second one only stands
         behind the first, and a slow line would carry ever more of what came before and less that is new.
         """
+        for flight in self:
+            flight.passed_by = now - flight.first_at > GIVEN * self._settings.resend_max_s
         due = sorted((flight for flight in self if flight.again_at <= now), key=lambda flight: flight.attempt)
         for flight in due:
-            self._late(flight, now)
+            if not flight.passed_by:
+                self._late(flight, now)
         if due and unsent():
             for flight in due:
                 flight.again_at = now + LOOK_S
@@ -93,7 +100,9 @@ class Flights:
         lane = [flight for flight in self._all.values() if flight.fresh == fresh]
         if fresh and kind == URGENT and self._window > 1 and not any(f.topic.endswith(URGENT) for f in lane):
             return True
-        return len(lane) < max(1, self._bears // 2) and len(self._all) < self._bears
+        counted = [flight for flight in self._all.values() if not flight.passed_by]
+        in_lane = sum(flight.fresh == fresh for flight in counted)
+        return in_lane < max(1, self._bears // 2) and len(counted) < self._bears and len(self._all) < self._window
 
     def land(self, outbox: int, runs: tuple[int, ...], stored: Sequence[tuple[int, int]], now: float) -> Flight | None:
         """A receipt came: take what it covers from the window; returns the pack of just these runs, if there is one."""

@@ -191,7 +191,7 @@ class Uplink:
     def _send_again(self) -> None:
         for flight in self._flights.due(self._monotonic(), silent=self._silent, unsent=self._link.unsent):
             self._health.count("uplink.sent_again")
-            if flight.attempt >= SILENT_AFTER:
+            if flight.attempt >= SILENT_AFTER and not flight.passed_by:
                 self._silent = True
                 self._health.fault("collector", SILENT)
             if flight.fresh and flight.attempt > 1:  # not at once: a single pack may be lost on the way

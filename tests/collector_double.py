@@ -38,6 +38,8 @@ class CollectorDouble:
 
     def __init__(self, port: int, *, answers: bool = True, device: str = "air-01") -> None:
         self.answers = answers
+        self.refuses = ""
+        """A kind of which no pack gets its receipt."""
         self.packs: list[Pack] = []
         self.statuses: list[BoxStatus] = []
         self._down = down(device, "stored")
@@ -65,7 +67,7 @@ class CollectorDouble:
             return
         pack = decode_pack(kind, payload)
         self.packs.append(pack)
-        if self.answers:
+        if self.answers and pack.kind != self.refuses:
             self.receipt(pack)
 
     def receipt(self, pack: Pack) -> None:

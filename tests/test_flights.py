@@ -88,3 +88,23 @@ def test_who_takes_long_is_not_asked_twice_before() -> None:
     flights.add(flight(40), 1000.0)
     assert again(flights, 1007.0) == []
     assert again(flights, 1008.0) == [40]
+
+
+def test_packs_that_are_never_confirmed_hold_up_nothing_for_ever_and_stay_within_the_window() -> None:
+    flights, now, sent_since = sent([1, 2]), 0.0, 2
+    for now in range(5, 2000, 5):
+        again(flights, now)
+        if flights.room(fresh=True):
+            sent_since += 1
+            flights.add(flight(sent_since), now)
+            if sent_since > 100:
+                break
+            land(flights, sent_since, now + 1)
+    assert sent_since > 100
+    unconfirmed = list(flights)
+    assert [each.runs for each in unconfirmed[:2]] == [(1,), (2,)], "they are still sent"
+
+    while flights.room(fresh=True) or flights.room(fresh=False):
+        sent_since += 1
+        flights.add(flight(sent_since), now)
+    assert len(list(flights)) <= SETTINGS.window

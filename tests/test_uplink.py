@@ -119,6 +119,20 @@ async def test_new_events_do_not_queue_behind_what_came_while_the_collector_was_
             assert set(collector.heard()) == set(range(1, 42))
 
 
+async def test_packs_that_are_never_confirmed_do_not_keep_the_others_back(broker: Server, tmp_path: Path) -> None:
+    with CollectorDouble(broker.port) as collector:
+        collector.refuses = "plates"
+        box = Box(tmp_path, broker.port, resend_s=0.1, resend_max_s=0.5)
+        await box.put(PlateRead, 3)
+        async with box.sending():
+            await until(lambda: len(collector.heard("plates")) > 9, "sent again and again")
+            for _ in range(3):
+                await box.put(Readings)
+            await until(lambda: len(set(collector.heard("readings"))) == 3, "the readings go all the same")
+            collector.refuses = ""
+            await box.until_sent()
+
+
 async def test_receipts_of_others_and_garbage_change_nothing(broker: Server, tmp_path: Path) -> None:
     box = Box(tmp_path, broker.port)
     with CollectorDouble(broker.port, answers=False) as collector:
