@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 PAGE_BYTES = 1024
 """Of a new file: a commit writes some pages, so small ones spare the flash."""
 MEMORY = ":memory:"
+BUSY_MS = 50_000
+"""A commit waits so long for another program that holds the file: less than a commit may take (`agent.DISK_S`)."""
 
 
 class Waiting(NamedTuple):
@@ -120,6 +122,7 @@ def _connect(path: Path | str, max_bytes: int) -> sqlite3.Connection:
         db.execute(f"PRAGMA max_page_count={max_bytes * 2 // page_size + 64}")
         with db:
             begin_epoch(db, _no_number_twice(db) + 1)
+        db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     except BaseException:
         db.close()
         raise

@@ -56,6 +56,19 @@ async def test_events_wait_for_each_other_and_a_plate_for_nobody(tmp_path: Path)
     assert len(in_file(tmp_path / "o.sqlite")) == 5
 
 
+async def test_a_file_that_another_program_holds_for_seconds_costs_no_event(tmp_path: Path) -> None:
+    outbox = Outbox.open(tmp_path / "o.sqlite", LARGE)
+    other = sqlite3.connect(tmp_path / "o.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    put = asyncio.create_task(outbox.put(EXAMPLES[Readings]))
+    await asyncio.sleep(6)  # SQLite's own patience is 5 s
+    assert not put.done()
+    other.close()
+    assert await put == 1
+    await outbox.close()
+    assert len(in_file(tmp_path / "o.sqlite")) == 1
+
+
 async def test_an_outbox_in_memory_writes_nothing_and_keeps_its_cap(tmp_path: Path) -> None:
     path, cap = tmp_path / "o.sqlite", 200_000
     outbox = Outbox.open(path, cap, storage="memory")
