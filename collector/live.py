@@ -102,10 +102,10 @@ class Live:
 
     def kept(self, alerts: Iterable[Alert]) -> None:
         """Show alerts that are on disk; those that are among the last shown are left out."""
-        shown = {alert.id for alert in self._alerts}
+        shown = {(alert.id, alert.raised) for alert in self._alerts}
         for alert in alerts:
-            if alert.id not in shown:
-                shown.add(alert.id)
+            if (alert.id, alert.raised) not in shown:
+                shown.add((alert.id, alert.raised))
                 self._alerts.append(alert)
                 self._publish("alerts", str(alert.id), alert)
 

@@ -55,8 +55,10 @@ class News:
 
     def hear(self) -> list[bytes]:
         """What others told since the last call, in order; the first time what they told of late."""
-        query = select(NEWS.c.id, NEWS.c.teller, NEWS.c.said).where(NEWS.c.id > self._heard)
         with self._engine.connect() as db:
+            # where an older database was put back, its numbers go on from those that it holds
+            self._heard = min(self._heard, db.scalar(select(func.max(NEWS.c.id))) or 0)
+            query = select(NEWS.c.id, NEWS.c.teller, NEWS.c.said).where(NEWS.c.id > self._heard)
             found = db.execute(query.order_by(NEWS.c.id).limit(AT_ONCE)).all()
         if found:
             self._heard = found[-1].id

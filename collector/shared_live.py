@@ -156,5 +156,7 @@ class Exchange(msgspec.Struct, kw_only=True):
             await asyncio.to_thread(self.news.tell, told)
 
     def _look(self) -> tuple[list[Alert], list[Sighting], list[bytes]]:
+        # where an older database was put back, its numbers go on from those that it holds
+        self.live.last = min(self.live.last, self.desk.last_alert())
         alerts = self.desk.alerts_after(self.live.last, ALERTS_AT_ONCE)
         return alerts, self.desk.plates(limit=LAST_PLATES), self.news.hear()

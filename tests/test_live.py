@@ -8,12 +8,14 @@ import msgspec
 from city import FLEET, HOUR, NOON, City, plate
 from collector_double import EXAMPLES
 from msgspec.structs import replace
+from sqlalchemy import Engine, text
 
-from collector.alerts.desk import Alert
+from collector.alerts.desk import Alert, PlateDesk
 from collector.alerts.sightings import Sighting, sighting
 from collector.live import LAST_ALERTS, Live
 from collector.live_box import DeviceState
-from collector.shared_live import SharedLive
+from collector.news import News
+from collector.shared_live import Exchange, SharedLive
 from collector.subscription import WAITING_ALERTS, Change, Subscription
 from collector.web.app import make_app
 from edge_agent.contract.events import BoxStatus, Calibration, Heartbeat
@@ -112,6 +114,28 @@ async def test_alerts_that_others_showed_before_their_intake_told_them_are_shown
         shared.alerts(raised)
         told += [change.key async for change in waiting(subscription)]
     assert told == [str(alert.id) for alert in raised]
+
+
+async def test_alerts_and_news_go_on_where_an_older_database_was_put_back(engine: Engine) -> None:
+    desk, shared = PlateDesk(engine), SharedLive(FLEET, now=lambda: NOON)
+    desk.watchlist.add(pattern="68A12345", reason="x", officer="y", expires=NOON + HOUR, now=NOON)
+    exchange = Exchange(live=shared, desk=desk, news=News(engine, "here"))
+    subscription = shared.subscribe(["alerts"])
+    for number in (1, 2):
+        desk.take(FLEET["cam-01"], 7, [(number, plate())], NOON)
+    exchange.news._heard = 500
+    await exchange.look()
+    assert [change.key async for change in waiting(subscription)] == ["1", "2"]
+
+    with engine.begin() as older:
+        older.execute(text("DELETE FROM alerts WHERE id = 2"))
+        again = "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'alerts'"
+        older.execute(text(again if engine.dialect.name == "sqlite" else "SELECT setval('alerts_id_seq', 1)"))
+    await exchange.look()
+    desk.take(FLEET["cam-01"], 7, [(3, plate())], NOON + 1)
+    await exchange.look()
+    assert [change.key async for change in waiting(subscription)] == ["2"]
+    assert exchange.news._heard < 500, "news that others tell from now on are heard"
 
 
 async def test_a_restarted_collector_shows_what_was_last(city: City) -> None:
