@@ -28,7 +28,7 @@ from collector.mqtt import keep_alive_s, make_client, subscriptions, this_collec
 from collector.mqtt_client import Client
 from collector.settings import BrokerSettings
 from collector.stores import RejectedError, StoreError
-from collector.waiting import STATUS, Waiting
+from collector.waiting import Waiting
 from edge_agent.contract.broker import HUNG_UP, tell_refusals, why_unreachable
 from edge_agent.contract.packs import MAX_PACK_BYTES
 from edge_agent.contract.runs import ranges
@@ -109,7 +109,7 @@ class Intake:
                     else:
                         await self._meanwhile(client, asyncio.sleep(pause))
                         pause = min(2 * pause, RETRY_S[1])
-                    self._waiting.worked(len(batch), time.monotonic() - began)
+                    self._waiting.worked(batch, time.monotonic() - began)
 
     async def _take(self, client: Client, batch: Sequence[Message]) -> bool:
         """Carry a batch through the sinks; False if the store is down, or the database does not answer."""
@@ -123,7 +123,7 @@ class Intake:
         try:
             found = await self._do(self._sinks.sort, batch)
         except UNAVAILABLE:
-            self._waiting.put_back([message for message in batch if message.topic.endswith(STATUS)])
+            self._waiting.put_back(batch)
             raise
         for device, status in found.statuses:
             self._live.status(device, status)
