@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
     Engine,
+    Index,
     Integer,
     LargeBinary,
     String,
@@ -30,7 +32,7 @@ from sqlalchemy import (
     update,
 )
 
-from collector.database import METADATA, Id, Lock, lock, plain
+from collector.database import METADATA, Id, Lock, lock, plain, rows, with_rows
 from edge_agent.contract.packs import MAX_PACK_BYTES
 
 KEPT, KEPT_OF_A_BOX = 1000, 50
@@ -46,6 +48,8 @@ QUARANTINE = Table(
     Column("digest", String(64)),
     Column("times", Integer),
 )
+_BY_PAYLOAD = Index("quarantine_by_payload", QUARANTINE.c.topic, QUARANTINE.c.digest)
+"""Without it each look would go through all payloads, a quarter of a gigabyte at worst."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,40 +74,43 @@ class Quarantine:
             for column in ("digest VARCHAR(64)", "times INTEGER"):
                 if column.split(" ", maxsplit=1)[0] not in known:
                     db.execute(text(f"ALTER TABLE {QUARANTINE.name} ADD COLUMN {column}"))
+            _BY_PAYLOAD.create(db, checkfirst=True)
+        self._same = with_rows(
+            engine.dialect.name,
+            "SELECT q.digest, q.topic, q.times FROM {rows} AS w JOIN quarantine q "
+            "ON q.topic = w.topic AND q.digest = w.digest",
+            digest="TEXT",
+            topic="TEXT",
+        )
 
     def put(self, refused: Sequence[Refused]) -> list[int]:
         """Keep messages; of each, how often it is known to have come, 0 where there was no place for it."""
-        alike = Counter((_digest(r), r.topic) for r in refused)
-        first = {(_digest(r), r.topic): r for r in reversed(refused)}
+        keys = [(sha256(r.payload).hexdigest(), plain(r.topic)[:100]) for r in refused]
+        alike = Counter(keys)
+        first = dict(zip(reversed(keys), reversed(refused), strict=True))
         came: dict[tuple[str, str], int] = {}
+        new: list[dict[str, Any]] = []
         with self._engine.begin() as db:
-            all_kept = db.execute(select(func.count()).select_from(QUARANTINE)).scalar_one()
+            known = {(row.digest, row.topic): row.times or 1 for row in db.execute(self._same, rows(list(first)))}
+            kept = Counter[str]()
+            for topic, count in db.execute(select(QUARANTINE.c.topic, func.count()).group_by(QUARANTINE.c.topic)):
+                kept[_of_box(topic)] += count
             for (digest, topic), message in first.items():
-                times = alike[digest, topic]
-                row = db.execute(
-                    select(QUARANTINE.c.id, QUARANTINE.c.times).where(_SAME), {"d": digest, "t": plain(topic)[:100]}
-                ).first()
-                if row is not None:
-                    came[digest, topic] = (row.times or 1) + times
-                    change = update(QUARANTINE).where(QUARANTINE.c.id == row.id)
-                    db.execute(change.values(times=came[digest, topic]))
-                    continue
-                of_box = select(func.count()).where(QUARANTINE.c.topic.startswith(_of_box(topic), autoescape=True))
-                if all_kept >= KEPT or db.execute(of_box).scalar_one() >= KEPT_OF_A_BOX:
+                if (digest, topic) in known:
+                    came[digest, topic] = known[digest, topic] + alike[digest, topic]
+                elif kept.total() >= KEPT or kept[_of_box(topic)] >= KEPT_OF_A_BOX:
                     came[digest, topic] = 0
-                    continue
-                all_kept += 1
-                came[digest, topic] = times
-                values = {
-                    "received": message.received,
-                    "topic": plain(topic)[:100],
-                    "reason": plain(message.reason)[:300],
-                    "payload": message.payload[:MAX_PACK_BYTES],
-                    "digest": digest,
-                    "times": times,
-                }
-                db.execute(insert(QUARANTINE).values(**values))
-        return [came[_digest(r), r.topic] for r in refused]
+                else:
+                    kept[_of_box(topic)] += 1
+                    came[digest, topic] = alike[digest, topic]
+                    values = {"topic": topic, "digest": digest, "times": alike[digest, topic]}
+                    values |= {"received": message.received, "reason": plain(message.reason)[:300]}
+                    new.append({**values, "payload": message.payload[:MAX_PACK_BYTES]})
+            if known:
+                db.execute(_AGAIN, [{"d": d, "t": t, "n": came[d, t]} for d, t in known])
+            if new:
+                db.execute(insert(QUARANTINE), new)
+        return [came[key] for key in keys]
 
     def forget(self, before: int) -> None:
         """Delete what was received before `before` (ms)."""
@@ -121,11 +128,8 @@ class Quarantine:
 
 
 _SAME = (QUARANTINE.c.digest == bindparam("d")) & (QUARANTINE.c.topic == bindparam("t"))
-
-
-def _digest(refused: Refused) -> str:
-    return sha256(refused.payload).hexdigest()
+_AGAIN = update(QUARANTINE).where(_SAME).values(times=bindparam("n"))
 
 
 def _of_box(topic: str) -> str:
-    return "/".join(plain(topic).split("/")[:3]) + "/"
+    return "/".join(topic.split("/")[:3])

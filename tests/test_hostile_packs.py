@@ -19,7 +19,7 @@ from city import FLEET, NOON, City
 from hostile import DEEP, FUZZ, HUGE, changed
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from test_packs import EVENTS
 
 from collector.averages.touched import Touched
@@ -219,6 +219,21 @@ def test_a_fault_of_ours_costs_the_pack_its_receipt_and_nobody_else_anything(
         assert [each.reason for each in quarantined(centre)] == ["fault of the collector: ZeroDivisionError"]
     finally:
         centre.city.close()
+
+
+def test_rubbish_in_a_batch_is_dealt_with_in_few_statements(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}")
+    quarantine = Quarantine(engine)
+    rubbish = [
+        Refused(received=n, topic=f"v1/up/air-0{n % 3}/{'wifi' if n % 2 else 'health'}", reason="x", payload=bytes([n]))
+        for n in range(200)
+    ]
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _c, _u, sql, *_: asked.append(sql))
+    assert sorted(quarantine.put(rubbish)) == [0] * 50 + [1] * 150
+    assert [n for n in quarantine.put(rubbish) if n] == [2] * 150
+    assert len(asked) < 10
+    engine.dispose()
 
 
 def test_a_quarantine_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
