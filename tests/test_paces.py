@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, func, select
 
-from collector.averages.paces import Paces
+from collector.averages.paces import KEPT, PACES, Paces
 from edge_agent.contract.events import BoxStatus
 from edge_agent.station.settings import StationSettings, paces
 
@@ -85,3 +85,12 @@ def test_what_cannot_be_a_pace_is_passed_over_and_what_is_known_costs_nothing(en
     for _ in range(3):
         known.tell("air-01", {PM2_5: 30}, T0)
     assert len(commits) == 1
+
+
+def test_a_box_that_changes_its_pace_ever_again_is_remembered_within_bounds(engine: Engine) -> None:
+    known = Paces(engine)
+    for n in range(2 * KEPT):
+        known.tell("air-01", {PM2_5: 60 + n % 2}, T0 + n)
+    with engine.connect() as db:
+        assert db.execute(select(func.count()).select_from(PACES)).scalar_one() == KEPT
+    assert known.every_ms("air-01", PM2_5) == Paces(engine).every_ms("air-01", PM2_5) == 61_000

@@ -44,8 +44,13 @@ MAX_S = 86_400
 MADE_OF = {"pm2_5_corrected": "pm2_5"}
 """Quantities that the collector makes, one for each sample of another."""
 
+KEPT = 100
+"""Changes of one quantity that are remembered; a box that changes its pace ever again costs no more."""
+
 _History = tuple[tuple[int, int], ...]
 """Since when (ms) a quantity is measured every so many seconds, in order."""
+_Histories = dict[str, _History]
+"""By quantity; never changed, as others may be looking through them."""
 
 
 class Paces:
@@ -65,46 +70,46 @@ class Paces:
         What is known already costs nothing; what cannot be (unknown numbers, a pace beyond a day) is passed over.
         """
         told = {
-            (station, BY_NUMBER[number].name): every_s
+            BY_NUMBER[number].name: every_s
             for number, every_s in paces.items()
             if number in BY_NUMBER and 1 <= every_s <= MAX_S
         }
-        if all(self._known.get(key, ((0, None),))[-1][1] == every_s for key, every_s in told.items()):
+        now = self._known.get(station, {})
+        if all(now.get(quantity, ((0, None),))[-1][1] == every_s for quantity, every_s in told.items()):
             return
         with self._engine.begin() as db:
             lock(db, Lock.PACES)
-            known = _read(db, select(PACES).where(PACES.c.station == station))
-            changed: dict[tuple[str, str], _History] = {}
-            for key, every_s in told.items():
-                history = known.get(key, ())
+            known = _read(db, select(PACES).where(PACES.c.station == station)).get(station, {})
+            changed: _Histories = {}
+            for quantity, every_s in told.items():
+                history = known.get(quantity, ())
                 if not history or history[-1][1] != every_s:
-                    changed[key] = (*(entry for entry in history if entry[0] < at), (at, every_s))
+                    before = [entry for entry in history if entry[0] < at]
+                    changed[quantity] = (*before[1 - KEPT :], (at, every_s))
             if changed:
-                db.execute(
-                    delete(PACES).where(PACES.c.station == station, PACES.c.quantity.in_([key[1] for key in changed]))
-                )
+                db.execute(delete(PACES).where(PACES.c.station == station, PACES.c.quantity.in_(changed)))
                 db.execute(
                     insert(PACES),
                     [
                         {"station": station, "quantity": quantity, "since": since, "every_s": every_s}
-                        for (_, quantity), history in changed.items()
+                        for quantity, history in changed.items()
                         for since, every_s in history
                     ],
                 )
-        self._known = self._known | known | changed  # another, as others may be looking through it
+        self._known[station] = known | changed
 
     def quantities(self, station: str) -> frozenset[str]:
         """What the box of a station said that it measures, now or before."""
-        return frozenset(quantity for of, quantity in self._known if of == station)
+        return frozenset(self._known.get(station, ()))
 
     def every_ms(self, station: str, number: int) -> int | None:
         """From one sample of a quantity, by its number, to the next, as the box said last; None before it did."""
-        known = self._known.get((station, BY_NUMBER[number].name))
+        known = self._known.get(station, {}).get(BY_NUMBER[number].name)
         return known[-1][1] * 1000 if known else None
 
     def due(self, station: str, quantity: str) -> Due:
         """How many samples of a quantity are due in given spans; boxes poll at whole multiples of the pace in UTC."""
-        known = self._known.get((station, MADE_OF.get(quantity, quantity)))
+        known = self._known.get(station, {}).get(MADE_OF.get(quantity, quantity))
         return partial(_due, known or ((0, DEFAULT_S),))
 
 
@@ -119,9 +124,9 @@ def _due(history: _History, starts: Times, stops: Times) -> Floats:
     return due.astype(np.float64)
 
 
-def _read(db: Connection, wanted: Select[Any]) -> dict[tuple[str, str], _History]:
-    known: dict[tuple[str, str], _History] = {}
+def _read(db: Connection, wanted: Select[Any]) -> dict[str, _Histories]:
+    known: dict[str, _Histories] = {}
     for row in db.execute(wanted.order_by(PACES.c.since)):
-        key = (row.station, row.quantity)
-        known[key] = (*known.get(key, ()), (row.since, row.every_s))
+        of = known.setdefault(row.station, {})
+        of[row.quantity] = (*of.get(row.quantity, ()), (row.since, row.every_s))
     return known
