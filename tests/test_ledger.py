@@ -124,6 +124,22 @@ def test_a_database_looks_at_the_runs_that_are_asked_for_and_no_others(engine: E
             assert rows_seen(engine, sql, given) < 30 * holes, sql
 
 
+def test_a_status_costs_no_more_where_an_outbox_has_many_holes(tmp_path: Path) -> None:
+    engine = open_database(f"sqlite:///{tmp_path / 'collector.sqlite'}")
+    ledger = Ledger(engine)
+    ledger.enter([("air-01", 7, (1 + 2000 * part, 1) + (1, 1) * 999, None) for part in range(20)])
+    ledger.enter([("air-01", outbox, (2,), None) for outbox in (5, 9)])
+    steps: list[None] = []
+    with engine.connect() as db:
+        driver: Any = db.connection.driver_connection
+    driver.set_progress_handler(lambda: steps.append(None), 1000)  # thousands of steps of SQLite's machine
+    ledger.explain("air-01", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))
+    assert len(steps) < 20
+    driver.set_progress_handler(None, 0)
+    assert [(a.outbox, a.missing > 0) for a in ledger.summary()] == [(5, False), (7, False), (9, True)]
+    engine.dispose()
+
+
 def rows_seen(engine: Engine, sql: str, given: Any) -> int:
     """How many rows all steps of a statement give or pass over; PostgreSQL alone tells."""
     with engine.connect() as db:
