@@ -20,7 +20,7 @@ MOST_BYTES = 64_000_000
 HOLD_S = 3.0
 """What the sinks work through in so long may wait; boxes send again after five seconds."""
 SHARE, OF_A_BOX = 20, 32
-"""A box has one in so many of the places and so many messages at most: several times the default window."""
+"""Of each queue a box has one in so many of the places, so many messages at most: several times the default window."""
 BATCH = 400
 MANY, MANY_BYTES = 2400, 400_000
 """A batch without plates may hold so many small messages: each batch has its price, whatever is in it."""
@@ -34,22 +34,33 @@ FOR_THE_REST = 4
 
 
 class _Queue:
-    """Messages in the order in which they came, and what they count together."""
+    """Messages in the order in which they came, what they count together, and those of each box."""
 
     def __init__(self) -> None:
         self.messages: deque[Message] = deque()
         self.counts = 0
+        self._of: dict[str, tuple[int, int]] = {}
+        """How many messages of each box are here, and as how many they count."""
 
-    def put(self, message: Message) -> None:
+    def put(self, message: Message, room: int) -> bool:
+        box, (number, counts) = _box(message), self._of.get(_box(message), (0, 0))
+        if self.counts >= room or number >= OF_A_BOX or counts >= room // SHARE:
+            return False
         self.messages.append(message)
         self.counts += _counts(message)
+        self._of[box] = number + 1, counts + _counts(message)
+        return True
 
     def take(self, at_most: int) -> list[Message]:
         taken: list[Message] = []
         while self.messages and at_most > 0:
-            taken.append(self.messages.popleft())
-            at_most -= _counts(taken[-1])
-            self.counts -= _counts(taken[-1])
+            message = self.messages.popleft()
+            taken.append(message)
+            at_most -= _counts(message)
+            self.counts -= _counts(message)
+            number, counts = self._of.pop(_box(message))
+            if number > 1:
+                self._of[_box(message)] = number - 1, counts - _counts(message)
         return taken
 
 
@@ -61,8 +72,6 @@ class Waiting:
         self._urgent, self._rest = _Queue(), _Queue()
         self._statuses: dict[str, Message] = {}
         """By box."""
-        self._of: dict[str, tuple[int, int]] = {}
-        """How many messages of each box are in the queues, and as how many they count."""
         self._bytes = 0
         self._each_s = 0.0
         """Time that the sinks took for each message lately."""
@@ -87,11 +96,8 @@ class Waiting:
                 self._bytes += size - (len(old.payload) if old is not None else 0)
                 return True
             queue = self._urgent if message.topic.endswith(PLATES) else self._rest
-            number, counts = self._of.get(box, (0, 0))
-            if queue.counts >= self.room or number >= OF_A_BOX or counts >= self.room // SHARE:
+            if not queue.put(message, self.room):
                 return False
-            queue.put(message)
-            self._of[box] = number + 1, counts + _counts(message)
             self._bytes += size
             return True
 
@@ -105,16 +111,15 @@ class Waiting:
             while self._rest.messages and not plates and len(batch) < MANY and size < MANY_BYTES:
                 batch += self._rest.take(1)
                 size += len(batch[-1].payload)
-            self._left(batch)
-            statuses = [self._statuses.pop(box) for box in list(self._statuses)[: BATCH // FOR_THE_REST]]
-            self._bytes -= sum(len(message.payload) for message in statuses)
-            return statuses + batch
+            batch += [self._statuses.pop(box) for box in list(self._statuses)[: BATCH // FOR_THE_REST]]
+            self._bytes -= sum(len(message.payload) for message in batch)
+            return batch
 
     def take_plates(self, at_most: int) -> list[Message]:
         """The plates that wait, without the rest."""
         with self._lock:
             batch = self._urgent.take(at_most)
-            self._left(batch)
+            self._bytes -= sum(len(message.payload) for message in batch)
             return batch
 
     def put_back(self, batch: Sequence[Message]) -> None:
@@ -131,14 +136,6 @@ class Waiting:
         # a small batch says that the sinks keep up, and nothing of what each message costs in a large one
         each_s = seconds / count if count >= BATCH // FOR_THE_REST else 0.0
         self._each_s += (each_s - self._each_s) / 4
-
-    def _left(self, batch: Sequence[Message]) -> None:
-        for message in batch:
-            box = _box(message)
-            number, counts = self._of.pop(box)
-            if number > 1:
-                self._of[box] = number - 1, counts - _counts(message)
-            self._bytes -= len(message.payload)
 
 
 def _counts(message: Message) -> int:

@@ -337,6 +337,8 @@ async def test_messages_beyond_the_limit_are_dropped_counted_and_stored_when_the
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.waiting.MOST", 2000)
+    monkeypatch.setattr("collector.waiting.SHARE", 1)  # the box is alone
+    monkeypatch.setattr("collector.waiting.OF_A_BOX", 2000)
     with mosquitto(tmp_path) as broker:
         centre = Centre(tmp_path, broker.port)
         async with centre.running():
