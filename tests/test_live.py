@@ -85,8 +85,9 @@ async def test_a_burst_is_told_as_what_it_comes_to() -> None:
 
 async def waiting(subscription: Subscription) -> AsyncIterator[Change]:
     """What waits for a subscriber now."""
-    while (change := await subscription.next(0.01)) is not None:
-        yield change
+    while changes := await subscription.next(0.01):
+        for change in changes:
+            yield change
 
 
 async def test_a_slow_subscriber_is_dropped_and_others_are_not(city: City) -> None:
@@ -95,10 +96,10 @@ async def test_a_slow_subscriber_is_dropped_and_others_are_not(city: City) -> No
     for number in range(WAITING_ALERTS + 1):
         assert not slow.ended
         city.arrive(number, plate())
-        change = await quick.next(SAFETY_S)
-        assert change is not None and isinstance(change.item, Alert) and change.item.seen.number == number
+        (change,) = await quick.next(SAFETY_S)
+        assert isinstance(change.item, Alert) and change.item.seen.number == number
     assert (slow.ended, quick.ended, other.ended) == (True, False, False)
-    assert await slow.next(SAFETY_S) is None
+    assert await slow.next(SAFETY_S) == []
     assert (city.live.subscribers, city.live.dropped_subscribers) == (2, 1)
 
 
@@ -157,3 +158,20 @@ async def test_a_restarted_collector_shows_what_was_last(city: City) -> None:
         ("no2", NOON, 20.0, 1),
     ]
     await app.cleanup()
+
+
+async def test_what_is_no_alert_is_gathered_and_alerts_pass_it(city: City) -> None:
+    city.watch("68A12345")
+    subscription = city.live.subscribe(["devices", "alerts"])
+    city.live.saw("air-01", NOON, NOON)
+    (first,) = await subscription.next(SAFETY_S)
+    assert first.key == "air-01", "nothing is gathered where all is quiet"
+    city.live.saw("sea-01", NOON, NOON)
+    city.arrive(1, plate())
+    told = await subscription.next(SAFETY_S)
+    assert [change.topic for change in told] == ["alerts"]
+    rest = [change async for change in waiting(subscription)]
+    assert rest == [], "what is no alert is told once a second"
+    while not rest:
+        rest = await subscription.next(SAFETY_S)
+    assert "sea-01" in [change.key for change in rest]

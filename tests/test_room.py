@@ -150,8 +150,7 @@ async def test_what_a_box_lost_is_shown_at_once_by_kind_and_for_a_day() -> None:
     boxes.live.lost("air-01", "<b>", 7)
     boxes.live.lost("nobody", "health", 7)
     assert boxes.state.lost == {"readings": 520, "health": 7}
-    told = await subscription.next(1)
-    assert told is not None
+    (told,) = await subscription.next(1)
     assert told.item.lost == {"readings": 520, "health": 7}
     html = TEMPLATES.get_template("device.html").render(device=boxes.state, now=boxes.now)
     assert "mất 520 lần đo" in html

@@ -38,6 +38,7 @@ def make_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     app[ROUTE_OF] = {}
     app[WATCHING] = Counter()
+    app[page.SECTIONS_OF] = page.Sections(context)
     for route in ROUTES:
         resource = app.router.add_route(route.method, route.path, route.handler).resource
         assert resource is not None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import jinja2
@@ -19,7 +20,7 @@ from collector.live_box import DeviceState, StationState
 from collector.notices import notices
 from collector.subscription import Change, Topic
 from collector.web import wording
-from collector.web.access import SESSION_MS, Who
+from collector.web.access import SESSION_MS, Role, Who
 from collector.web.context import CONTEXT, Context, who
 from collector.web.guard import COOKIE, FAILURES, audit, foreign_origin, identify, same_origin, too_often
 from collector.web.measurements import concerns
@@ -44,62 +45,113 @@ def sections(who: Who) -> list[Topic]:
     return [section for section in SECTIONS if who.may(section)]
 
 
+class Section(NamedTuple):
+    """The whole content of a section, the event that puts it in, and the states of the boxes that it shows."""
+
+    html: str
+    event: bytes
+    states: Mapping[str, DeviceState]
+
+
+class Sections:
+    """Renders whole sections beside the event loop, one at a time, as thousands of boxes take a second.
+
+    Who asks while the same waits for its turn shares it, so a hundred screens that come at once cost little more.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._turn = asyncio.Lock()
+        self._asked: dict[tuple[Role, Topic], asyncio.Task[Section]] = {}
+
+    async def get(self, role: Role, topic: Topic) -> Section:
+        """A section as somebody of this role sees it now, or a moment later."""
+        if (role, topic) not in self._asked:
+            self._asked[role, topic] = asyncio.create_task(self._make(role, topic))
+        return await asyncio.shield(self._asked[role, topic])
+
+    async def _make(self, role: Role, topic: Topic) -> Section:
+        async with self._turn:
+            del self._asked[role, topic]  # who asks from now on may know of changes that this one does not
+            values = self._values(role, topic)
+            html = await asyncio.to_thread(render, f"{topic}.html", **values)
+            event = _event({"section": topic, "digest": digest(html), "html": html})
+            return Section(html, event, {state.box.device: state for state in values.get("devices", ())})
+
+    def _values(self, role: Role, topic: Topic) -> dict[str, Any]:
+        live, now = self._context.live, self._context.now()
+        if topic == "devices":
+            states = [state for state in live.devices() if concerns(role, state.box)]
+            return {"devices": states, "now": now, **counted(states)}
+        if topic == "readings":
+            return {"stations": live.stations(), "now": now}
+        if topic == "limits":
+            return {"broken": live.broken_limits(), "now": now}
+        if topic == "plates":
+            return {"plates": live.last_plates(), "desk": self._context.desk, "now": now}
+        return {"alerts": live.last_alerts(), "now": now}
+
+
+SECTIONS_OF = web.AppKey("sections_of", Sections)
+
+
 class View:
-    """Renders what one visitor may see."""
+    """What one visitor sees of changes."""
 
     def __init__(self, context: Context, who: Who) -> None:
         self._context = context
         self._who = who
         self._states: dict[str, DeviceState] = {}
 
-    def section(self, topic: Topic) -> str:
-        """The whole content of a section."""
-        live, now = self._context.live, self._context.now()
-        if topic == "devices":
-            states = [state for state in live.devices() if concerns(self._who.role, state.box)]
-            self._states = {state.box.device: state for state in states}
-            return self._render("devices.html", devices=states, now=now, **self._counted())
-        if topic == "readings":
-            return self._render("readings.html", stations=live.stations(), now=now)
-        if topic == "limits":
-            return self._render("limits.html", broken=live.broken_limits(), now=now)
-        if topic == "plates":
-            return self._render("plates.html", plates=live.last_plates(), desk=self._context.desk, now=now)
-        return self._render("alerts.html", alerts=live.last_alerts(), now=now)
+    def shown(self, section: Section) -> None:
+        """The visitor has this section."""
+        self._states |= section.states
 
-    def fragment(self, change: Change) -> list[dict[str, str]]:
-        """What is to be put in for a change: section, element id and HTML."""
+    def events(self, changes: Sequence[Change]) -> bytes:
+        """What is to be put in for changes: events of section, element id and HTML."""
+        parts: list[bytes] = []
+        counts_differ = False
+        for change in changes:
+            item = change.item
+            if isinstance(item, StationState | DeviceState) and not concerns(self._who.role, item.box):
+                continue
+            change.event = change.event or _event(self._fragment(change))
+            parts.append(change.event)
+            if isinstance(item, DeviceState):
+                known, self._states[item.box.device] = self._states.get(item.box.device), item
+                counts_differ |= known is None or known.state != item.state
+        if counts_differ:
+            html = render("counts.html", now=self._context.now(), **counted(self._states.values()))
+            parts.append(_event({"section": "devices", "id": "counts", "html": html}))
+        return b"".join(parts)
+
+    def _fragment(self, change: Change) -> dict[str, str]:
         item, now = change.item, self._context.now()
         if change.topic == "limits":
-            html = self.section("limits")
-            return [{"section": "limits", "digest": digest(html), "html": html}]
+            html = render("limits.html", broken=item, now=now)
+            return {"section": "limits", "digest": digest(html), "html": html}
         if isinstance(item, Alert):
-            html = self._render("alert.html", alert=item, now=now)
-            return [{"section": "alerts", "id": f"alert-{item.id}", "html": html}]
+            html = render("alert.html", alert=item, now=now)
+            return {"section": "alerts", "id": f"alert-{item.id}", "html": html}
         if isinstance(item, Sighting):
-            html = self._render("plate.html", seen=item, desk=self._context.desk, now=now)
-            return [{"section": "plates", "id": f"plate-{item.id}", "html": html}]
+            html = render("plate.html", seen=item, desk=self._context.desk, now=now)
+            return {"section": "plates", "id": f"plate-{item.id}", "html": html}
         name = item.box.device
-        if not concerns(self._who.role, item.box):
-            return []
         if isinstance(item, StationState):
-            html = self._render("station.html", station=item, now=now)
-            return [{"section": "readings", "id": f"readings-{name}", "html": html}]
-        html = self._render("device.html", device=item, now=now)
-        fragments = [{"section": "devices", "id": f"device-{name}", "html": html}]
-        known, self._states[name] = self._states.get(name), item
-        if known is None or known.state != item.state:
-            counts = self._render("counts.html", now=now, **self._counted())
-            fragments.append({"section": "devices", "id": "counts", "html": counts})
-        return fragments
+            html = render("station.html", station=item, now=now)
+            return {"section": "readings", "id": f"readings-{name}", "html": html}
+        html = render("device.html", device=item, now=now)
+        return {"section": "devices", "id": f"device-{name}", "html": html}
 
-    def _counted(self) -> dict[str, Any]:
-        states = self._states.values()
-        return {"counts": Counter(state.state for state in states), "notices": notices(states)}
 
-    @staticmethod
-    def _render(template: str, **values: Any) -> str:
-        return TEMPLATES.get_template(template).render(**values)
+def counted(states: Collection[DeviceState]) -> dict[str, Any]:
+    """How many boxes are in which state, and what that comes to."""
+    return {"counts": Counter(state.state for state in states), "notices": notices(states)}
+
+
+def render(template: str, **values: Any) -> str:
+    """A template's HTML."""
+    return TEMPLATES.get_template(template).render(**values)
 
 
 def digest(html: str) -> str:
@@ -110,14 +162,14 @@ def digest(html: str) -> str:
 async def page(request: web.Request) -> web.Response:
     """The page, with the sections of the visitor's role."""
     context, visitor = request.app[CONTEXT], who(request)
-    live, view, shown = context.live, View(context, visitor), sections(visitor)
+    live, shown = context.live, sections(visitor)
     watchlist = None
     if visitor.may("plates"):
         ids = {"plates": [seen.id for seen in live.last_plates()], "alerts": [alert.id for alert in live.last_alerts()]}
         await audit(request, visitor, "page.view", ids)
     if visitor.may("watchlist"):
         watchlist = await asyncio.to_thread(context.desk.watchlist.entries, context.now(), 200)
-    rendered = {topic: view.section(topic) for topic in shown}
+    rendered = {topic: (await request.app[SECTIONS_OF].get(visitor.role, topic)).html for topic in shown}
     html = TEMPLATES.get_template("page.html").render(
         who=visitor,
         sections={topic: (html, digest(html)) for topic, html in rendered.items()},
@@ -136,14 +188,15 @@ async def live(request: web.Request) -> web.StreamResponse:
 
     async def first(send: Send) -> None:
         for topic in shown:
-            html = view.section(topic)
-            await send(_event({"section": topic, "digest": digest(html), "html": html}))
+            section = await request.app[SECTIONS_OF].get(visitor.role, topic)
+            view.shown(section)
+            await send(section.event)
 
-    async def each(send: Send, change: Change) -> None:
-        if isinstance(change.item, Alert):
-            await audit(request, visitor, "alert.shown", {"alert": change.item.id})
-        for fragment in view.fragment(change):
-            await send(_event(fragment))
+    async def each(send: Send, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.item, Alert):
+                await audit(request, visitor, "alert.shown", {"alert": change.item.id})
+        await send(view.events(changes))
 
     return await stream(request, shown, first, each)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
@@ -97,9 +98,10 @@ async def alert_stream(request: web.Request) -> web.StreamResponse:
                 await show(send, alert)
                 shown = alert.id
 
-    async def each(send: Send, change: Change) -> None:
-        if isinstance(change.item, Alert) and change.item.id > (shown or 0):
-            await show(send, change.item)
+    async def each(send: Send, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.item, Alert) and change.item.id > (shown or 0):
+                await show(send, change.item)
 
     return await stream(request, ["alerts"], first, each)
 
