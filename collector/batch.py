@@ -119,6 +119,8 @@ class Sinks:
                 self._sort_one(message, result, seen)
             except ValueError as error:  # a PackError is one
                 refused.append((message, error))
+        if result.statuses:
+            self._ledger.explain(result.statuses)
         if refused:
             self._refuse(refused, result)
         known = self._ledger.known([(a.box.device, a.pack.outbox, a.pack.runs) for a in result.new])
@@ -178,7 +180,6 @@ class Sinks:
             except msgspec.MsgspecError as error:
                 raise PackError(str(error)) from error
             result.statuses.append((box.device, status))
-            self._ledger.explain(box.device, status)
             self._paces.tell(box.device, status.paces, max(0, min(status.at, message.received)))
             return
         pack = decode_pack(topic.kind, message.payload)

@@ -118,11 +118,12 @@ class Ledger:
         if new:
             db.execute(self._sql.upsert, rows(new))
 
-    def explain(self, device: str, status: BoxStatus) -> None:
-        """Count as lost, from now on, what is missing of the outboxes that a box holds no more, as its status says."""
-        with self._engine.begin() as db:
-            known = db.scalars(_OUTBOXES, {"device": device}).all()
-            note_gone(db, device, status, known)
+    def explain(self, statuses: Sequence[tuple[str, BoxStatus]]) -> None:
+        """Count as lost, from now on, what is missing of outboxes that boxes hold no more, as their statuses say."""
+        with self._engine.begin() as db:  # in one order for all, as every collector hears them
+            for device, status in sorted(statuses, key=lambda said: said[0]):
+                known = db.scalars(_OUTBOXES, {"device": device}).all()
+                note_gone(db, device, status, known)
 
     def summary(self, device: str | None = None) -> list[Account]:
         """Every outbox, by device; or those of one device."""

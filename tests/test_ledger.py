@@ -59,13 +59,13 @@ def test_what_is_missing_of_an_outbox_that_the_box_holds_no_more_is_lost_until_i
 
     def says(*holds: int, volatile: bool = False) -> None:
         status = BoxStatus(online=True, at=0, version="1", outbox=8, holds=holds, volatile=volatile)
-        ledger.explain("air-01", status)
+        ledger.explain([("air-01", status)])
 
     says()
     assert of_7() == (3, 0, 3), "an agent of before says nothing"
     says(7, 8)
     assert of_7() == (3, 0, 3)
-    ledger.explain("air-02", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))
+    ledger.explain([("air-02", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))])
     assert of_7() == (3, 0, 3), "another box's disk is another"
     says(8)
     says(8)
@@ -98,7 +98,7 @@ def test_of_very_many_holes_the_newest_are_named_and_all_are_counted(engine: Eng
         ("reason 1", 1000),
         ("reason 2", 1000),
     ]
-    ledger.explain("air-01", BoxStatus(online=True, at=0, version="1", outbox=8, holds=(8,)))
+    ledger.explain([("air-01", BoxStatus(online=True, at=0, version="1", outbox=8, holds=(8,)))])
     (account,) = ledger.summary()
     assert (account.lost, account.missing, account.missing_ranges) == (8000, 0, ())
     assert (account.lost_ranges_count, len(account.lost_ranges), len(account.lost_by)) == (8000, SHOWN, 4)
@@ -133,11 +133,21 @@ def test_a_status_costs_no_more_where_an_outbox_has_many_holes(tmp_path: Path) -
     with engine.connect() as db:
         driver: Any = db.connection.driver_connection
     driver.set_progress_handler(lambda: steps.append(None), 1000)  # thousands of steps of SQLite's machine
-    ledger.explain("air-01", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))
+    ledger.explain([("air-01", BoxStatus(online=True, at=0, version="1", outbox=9, holds=(9,)))])
     assert len(steps) < 20
     driver.set_progress_handler(None, 0)
     assert [(a.outbox, a.missing > 0) for a in ledger.summary()] == [(5, False), (7, False), (9, True)]
     engine.dispose()
+
+
+def test_statuses_that_come_together_cost_one_commit(engine: Engine) -> None:
+    ledger, commits = Ledger(engine), list[object]()
+    boxes = [f"air-{n}" for n in range(50)]
+    ledger.enter([(box, 7, (2,), None) for box in boxes])
+    event.listen(engine, "commit", commits.append)
+    ledger.explain([(box, BoxStatus(online=True, at=0, version="1", outbox=8, holds=(8,))) for box in boxes])
+    assert len(commits) == 1
+    assert ledger.totals() == {"stored": 50, "lost": 50, "missing": 0}
 
 
 def rows_seen(engine: Engine, sql: str, given: Any) -> int:

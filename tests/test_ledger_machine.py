@@ -64,7 +64,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(holds=st.sets(st.sampled_from((7, 8)), max_size=2), collector=st.integers(0, 1))
     def status(self, holds: set[int], collector: int) -> None:
         status = BoxStatus(online=True, at=0, version="1", outbox=9, holds=(*sorted(holds), 9))
-        self.ledgers[collector].explain("air-01", status)
+        self.ledgers[collector].explain([("air-01", status)])
         for key in KEYS:
             if key[0] == "air-01" and self.known(key):
                 (self.gone.discard if key[1] in holds else self.gone.add)(key)

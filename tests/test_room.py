@@ -184,6 +184,6 @@ def test_the_ledger_sums_what_is_lost_by_kind_and_reason(engine: Engine) -> None
     ledger = Ledger(engine)
     lost = Lost(kind="health", reason="the outbox was full")
     ledger.enter([("air-01", 7, (1, 10), lost), ("air-02", 8, (4, 2), lost), ("air-02", 8, (1, 1), None)])
-    ledger.explain("air-02", replace(OFFLINE, outbox=9, holds=(9,)))
+    ledger.explain([("air-02", replace(OFFLINE, outbox=9, holds=(9,)))])
     assert ledger.lost_by() == {("health", "the outbox was full"): 12, ("", ON_DISK): 2}
     assert ledger.totals() == {"stored": 1, "lost": 14, "missing": 0}
