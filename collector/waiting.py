@@ -7,6 +7,7 @@ One box takes a small share of the room, whatever it sends, so that none can pus
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Sequence
 from threading import Lock
@@ -19,6 +20,9 @@ MOST, LEAST = 20_000, 200
 MOST_BYTES = 64_000_000
 HOLD_S = 3.0
 """What the sinks work through in so long may wait; boxes send again after five seconds."""
+OVERDUE_S, OVERDUE_HOLD = 15.0, 2
+"""What has found no room for so long finds so many times as much: who just got a receipt sends its next pack while
+there is room, and would always be before those that wait for their time to send again."""
 SHARE, OF_A_BOX = 20, 32
 """Of each queue a box has one in so many of the places, so many messages at most: several times the default window."""
 BATCH = 400
@@ -72,6 +76,8 @@ class Waiting:
         self._urgent, self._rest = _Queue(), _Queue()
         self._statuses: dict[str, Message] = {}
         """By box."""
+        self._refused: dict[str, float] = {}
+        """When what now finds no room was first refused, by topic."""
         self._bytes = 0
         self._each_s = 0.0
         """Time that the sinks took for each message lately."""
@@ -96,10 +102,20 @@ class Waiting:
                 self._bytes += size - (len(old.payload) if old is not None else 0)
                 return True
             queue = self._urgent if message.topic.endswith(PLATES) else self._rest
-            if not queue.put(message, self.room):
+            room = self.room
+            if queue.counts >= room and self._overdue(message.topic):
+                room *= OVERDUE_HOLD
+            if not queue.put(message, room):
                 return False
+            self._refused.pop(message.topic, None)
             self._bytes += size
             return True
+
+    def _overdue(self, topic: str) -> bool:
+        now = time.monotonic()
+        if topic not in self._refused and len(self._refused) < MOST:
+            self._refused[topic] = now
+        return now - self._refused.get(topic, now) >= OVERDUE_S
 
     def take(self) -> list[Message]:
         """The next batch, plates before the rest, each in the order in which it came."""

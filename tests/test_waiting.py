@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from collector.batch import Message
-from collector.waiting import BATCH, LEAST, MANY, MANY_BYTES, MOST, MOST_BYTES, OF_A_BOX, SHARE, Waiting
+from collector.waiting import BATCH, LEAST, MANY, MANY_BYTES, MOST, MOST_BYTES, OF_A_BOX, OVERDUE_S, SHARE, Waiting
 from edge_agent.contract.topics import up
 
 
@@ -79,6 +81,24 @@ def test_a_full_queue_takes_plates_and_statuses_all_the_same() -> None:
     assert not waiting.put(message("readings"))
     assert waiting.put(message("plates"))
     assert waiting.put(message("status"))
+
+
+def test_who_was_refused_for_long_goes_before_who_just_came(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    waiting = Waiting()
+    for _ in range(20):
+        waiting.worked(FULL, 400.0)
+    for n in range(LEAST):
+        assert waiting.put(message("readings", n))
+    late = [message("readings", n, box=f"late-{n}") for n in range(LEAST + 1)]
+    assert not any(map(waiting.put, late))
+    now += OVERDUE_S - 1
+    assert not any(map(waiting.put, late)), "their first refusal counts, not each"
+    now += 1
+    assert not waiting.put(message("readings"))
+    assert list(map(waiting.put, late)) == [True] * LEAST + [False], "and there is an end to it"
+    assert not waiting.put(late[0]), "it was let in, and waits as all do"
 
 
 def test_bytes_are_bounded_and_free_again_when_taken() -> None:
