@@ -24,7 +24,7 @@ from edge_agent.errors import ConfigError
 from edge_agent.health import Health
 from edge_agent.outbox import Outbox
 from edge_agent.outbox_file import cure
-from edge_agent.state_lock import lock_state
+from edge_agent.state_lock import claim_state, lock_state
 from edge_agent.supervise import keep, leaves
 from edge_agent.uplink import Uplink
 
@@ -114,6 +114,8 @@ async def _run_locked(
 
     commands = Commands(_calibrations(config, health), health)
     try:
+        waits = waiting.events > 0 or outbox.has_lost
+        await _on_disk(partial(claim_state, state, config.device, waits=waits), state, health)
         uplink = Uplink(
             device=config.device,
             broker=config.broker,

@@ -1,9 +1,13 @@
-"""One agent for a state folder: two with one outbox would give the same numbers to different events."""
+"""One agent for a state folder: two with one outbox would give the same numbers to different events.
+
+And one box: what waits there of another, on a copied card or in a box that was renamed, would be sent as its own.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
@@ -33,3 +37,23 @@ def lock_state(state: Path) -> TextIO:
         file.write(f"{os.getpid()}\n")
         file.flush()
     return file
+
+
+def claim_state(state: Path, device: str, *, waits: bool) -> None:
+    """Note in the folder whose it is; `waits`: whether events in it are not sent yet.
+
+    Raises ConfigError where these are another box's, OSError where the folder cannot be written.
+    """
+    note = state / "device"
+    owner = note.read_text(errors="replace").strip() if note.exists() else ""
+    if owner == device:
+        return
+    if waits and re.fullmatch("[a-z][a-z0-9-]{0,31}", owner):
+        raise ConfigError(
+            f"state: {state} holds events of {owner} that are not sent yet, and this box is {device}\n"
+            f"  a card copied from {owner}: move them away, mv {state} {state}.{owner}, and start again\n"
+            f"  {owner} was renamed: let it run as {owner} once more until all is sent"
+        )
+    new = state / "device.new"
+    new.write_text(f"{device}\n")
+    new.rename(note)
