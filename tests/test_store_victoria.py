@@ -169,3 +169,12 @@ def test_the_server_s_clock_decides_not_the_collector_s(server: Server, monkeypa
 )
 def test_its_flags_say_what_it_keeps(flags: str, back: float, ahead: float):
     assert span(flags) == Span(back=back * DAY_S, ahead=ahead * DAY_S)
+
+
+def test_where_one_of_equal_moments_is_kept_what_is_as_new_is_told_apart(tmp_path: Path):
+    """Boxes sample on the whole minute: a hundred requests have the same newest time."""
+    with victoria_metrics(tmp_path, flags=["-dedup.minScrapeInterval=1ms"]) as server:
+        store = VictoriaStore(url=server.url, chance=Random(1))
+        for number in range(100):
+            store.write([air(f"air-{number}", pm2_5=[1.5])])
+        store.close()

@@ -4,7 +4,7 @@ That is any one of its values, and a mark, a number of its own that goes with it
 stands in a request beside what is new, and a value that was there before proves nothing of a server's yes.
 
     measurement        tags    fields
-    collector_writes   lane    request, a random number; at the time of the newest point
+    collector_writes   lane    request, a random number; within the second before the newest point
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from collector.points import NAMING, PLATES, Column, Frame
 from collector.stores import RejectedError, StoreError
 
 POINTS_A_REQUEST = 10_000
-MARKS, LANES = "collector_writes", 256
-"""Lanes keep apart what is sent twice where a server knows no less than a millisecond and keeps one value of each."""
+MARKS, LANES, WITHIN_MS = "collector_writes", 256, 1000
+"""Of many requests that are as new (boxes sample on the whole minute) no two have lane and time in common: a server that
+knows no less than a millisecond, and keeps one value of each, would keep one mark of the two."""
 
 
 Render = Callable[[Frame], list[str]]
@@ -106,7 +107,7 @@ def _request(place: str, rendered: list[str], frames: list[Frame], render: Rende
     mark = Frame(
         measurement=MARKS,
         tags={"lane": str(chance.randrange(LANES))},
-        at=np.array([max(int(frame.at.max()) for frame in frames)]),
+        at=np.array([max(int(frame.at.max()) for frame in frames) - chance.randrange(WITHIN_MS)]),
         offset_ns=np.array([chance.randrange(1_000_000)]),
         fields={"request": np.array([chance.getrandbits(31)])},
     )
