@@ -19,6 +19,8 @@ from collector.settings import load
 from collector.stores import LatestRow, ReadingRow, RejectedError, StoreError
 from collector.stores.duckdb import DuckStore
 from collector.stores.opening import open_store
+from collector.stores.requests import requests
+from collector.stores.series import series as series_lines
 from collector.stores.victoria import VictoriaStore
 from collector.stores.victoria_flags import DAY_S, Span, span
 
@@ -171,10 +173,12 @@ def test_its_flags_say_what_it_keeps(flags: str, back: float, ahead: float):
     assert span(flags) == Span(back=back * DAY_S, ahead=ahead * DAY_S)
 
 
-def test_where_one_of_equal_moments_is_kept_what_is_as_new_is_told_apart(tmp_path: Path):
-    """Boxes sample on the whole minute: a hundred requests have the same newest time."""
-    with victoria_metrics(tmp_path, flags=["-dedup.minScrapeInterval=1ms"]) as server:
-        store = VictoriaStore(url=server.url, chance=Random(1))
-        for number in range(100):
-            store.write([air(f"air-{number}", pm2_5=[1.5])])
-        store.close()
+def test_marks_of_requests_that_are_as_new_keep_apart():
+    """Boxes sample on the whole minute, and a server may keep one of several values of a series for one moment."""
+    chance, places = Random(1), set()
+    for _ in range(1000):
+        (request,) = requests([air(pm2_5=[1.5])], "", None, render=series_lines, chance=chance)
+        mark = request.witnesses[0]
+        assert 0 <= T0 - mark.at_ns // 10**6 < 1000
+        places.add((mark.tags["lane"], mark.at_ns // 10**6))
+    assert len(places) > 990

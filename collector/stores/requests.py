@@ -24,8 +24,8 @@ from collector.stores import RejectedError, StoreError
 
 POINTS_A_REQUEST = 10_000
 MARKS, LANES, WITHIN_MS = "collector_writes", 256, 1000
-"""Of many requests that are as new (boxes sample on the whole minute) no two have lane and time in common: a server that
-knows no less than a millisecond, and keeps one value of each, would keep one mark of the two."""
+"""So that of many requests that are as new, as boxes sample on the whole minute, hardly two have lane and time in
+common: a server that knows no less than a millisecond, and keeps one value of each, would keep one mark of the two."""
 
 
 Render = Callable[[Frame], list[str]]
