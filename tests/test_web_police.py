@@ -15,6 +15,7 @@ import pytest
 from aiohttp import ClientResponse
 from city import NOON, City, plate
 
+from collector.web import stream
 from collector.web.police import MISSED_AT_ONCE
 
 SAFETY_S = 10
@@ -183,6 +184,24 @@ async def test_a_stream_goes_on_where_an_older_database_was_put_back(city: City)
         await asyncio.wait_for(answer.content.readuntil(b"\n\n"), SAFETY_S)
         city.arrive(2, plate())
         assert (await event(answer))["id"] == "2"
+
+
+async def test_a_stream_that_is_never_quiet_ends_when_its_token_is_revoked(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "KEEP_ALIVE_S", 0.5)
+    city.watch("68A12345")
+    async with city.session("police") as client, client.get("/api/v1/alerts/stream") as answer:
+        await asyncio.wait_for(answer.content.readuntil(b"\n\n"), SAFETY_S)
+        city.arrive(1, plate())
+        assert (await event(answer))["id"] == "1"
+        assert city.access.revoke("police-1", NOON) == 1
+        number = 1
+        async with asyncio.timeout(SAFETY_S):
+            while city.live.subscribers:
+                number += 1
+                city.arrive(number, plate())
+                await asyncio.sleep(0.05)
 
 
 async def test_a_stream_ends_when_the_server_stops(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -13,6 +14,7 @@ from collector.web.context import CONTEXT, Refusal, who
 from collector.web.guard import identify
 
 KEEP_ALIVE_S = 15
+"""As often a stream says something, and who listens is asked for again."""
 SEND_S = 20
 """A client that takes nothing for so long is let go."""
 PIECE = 1 << 16
@@ -55,15 +57,18 @@ async def stream(
         await response.prepare(request)
         await send(b"retry: 2000\n\n")
         await first(send)
+        checked = time.monotonic()
         while not subscription.ended:
             changes = await subscription.next(KEEP_ALIVE_S)
+            if time.monotonic() - checked >= KEEP_ALIVE_S:
+                # tokens are revoked and sessions end while streams are open, also those that are never quiet
+                if (await identify(request))[0] != who(request):
+                    break
+                checked = time.monotonic()
             if changes:
                 await each(send, changes)
                 await asyncio.sleep(0)  # sending may not wait for anything; others have their turn
             elif not subscription.ended:
-                # tokens are revoked and sessions end while streams are open
-                if (await identify(request))[0] != who(request):
-                    break
                 await send(b": still here\n\n")
     except (ConnectionResetError, TimeoutError):
         pass  # the client has gone, or does not listen
