@@ -148,6 +148,7 @@ class Intake:
             return task.result()
         finally:
             task.cancel()
+            del task  # it knows its error, whose traceback knows this frame: a ring that would hold the whole batch
 
     async def _look_ahead(self, client: Client) -> None:
         """Keep the plates that have come and raise their alerts; they are stored with the next batch."""
@@ -167,20 +168,22 @@ class Intake:
         self._ahead += found.new
 
     async def _store(self, client: Client, arrivals: list[Arrival]) -> bool:
+        latest = None
         try:
             latest = await self._meanwhile(client, self._do(self._sinks.store, arrivals))
         except RejectedError:
-            return await self._halves(client, arrivals)
+            pass
         except StoreError as error:
             self._stopped(f"store: {error}")
             return False
         except UNAVAILABLE:
             raise
         except Exception as error:
-            if len(arrivals) > 1:
-                return await self._halves(client, arrivals)
-            await self._do(self._sinks.fail, arrivals[0], error)
-            return True
+            if len(arrivals) == 1:
+                await self._do(self._sinks.fail, arrivals[0], error)
+                return True
+        if latest is None:
+            return await self._halves(client, arrivals)
         if self._counters["store_down"]:
             log.info("store and database: work again")
             self._counters["store_down"] = 0

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
+import numpy as np
+import pytest
 from collector_double import until
 from events import PLATE
 from servers import mosquitto
 from test_batch import AT, Centre
 
 from collector.alerts.watchlist import Watchlist
+from collector.stores import RejectedError
 
 
 def watched(folder: Path, port: int) -> Centre:
@@ -64,3 +69,24 @@ async def test_what_was_dealt_with_ahead_may_come_again(tmp_path: Path) -> None:
             await until(lambda: {1, 2} <= set(centre.receipts), "both are confirmed")
             assert centre.counters["alerts_total"] == 1
             assert (centre.account().stored, centre.account().missing) == (2, 0)
+
+
+async def test_a_store_that_refuses_leaves_no_batch_in_memory(tmp_path: Path) -> None:
+    """What holds itself in a ring is freed by and by only, and a batch may be of hundreds of thousands of values."""
+    with mosquitto(tmp_path) as broker:
+        centre = Centre(tmp_path, broker.port)
+        async with centre.running():
+            batch = np.zeros(10)
+            held = weakref.ref(batch)
+
+            async def store(_: object) -> None:
+                raise RejectedError("not that")
+
+            gc.disable()
+            try:
+                with pytest.raises(RejectedError):
+                    await centre.intake._meanwhile(centre.intake._client, store(batch))
+                del batch
+                assert held() is None
+            finally:
+                gc.enable()

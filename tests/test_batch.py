@@ -264,8 +264,8 @@ async def test_what_a_box_says_of_itself_while_the_database_is_locked_is_taken_a
                 assert centre.paces.every_ms("air-01", 2) is None
                 other.rollback()
             await until(lambda: centre.paces.every_ms("air-01", 2) == 20_000, "the last that was said holds")
+            await until(lambda: centre.live.devices()[0].state == "offline", "which is shown when all of it is noted")
         assert (centre.account().lost, centre.account().missing) == (1, 0), "what the box no longer has is explained"
-        assert centre.live.devices()[0].state == "offline"
         assert centre.intake.waiting == 0
 
 
