@@ -57,6 +57,7 @@ def measure() -> Figure:
             lines += _throughput(name, collector)
             if store == "victoria-metrics":
                 lines += (*_at_ease(collector), _peer(collector))
+            lines.append(_cut_off(name, collector))
     return Figure(
         title="Ingest: Mosquitto, collector on one core, store, ledger, receipt",
         lines=lines,
@@ -68,19 +69,13 @@ def measure() -> Figure:
 def _throughput(store: str, collector: Collector) -> Sequence[Line]:
     full = collector.play(RETURNING, samples=60, packs=PACKS, window=WINDOW, seconds=SECONDS)
     live = collector.play(LIVE, samples=1, packs=60, window=1, seconds=SECONDS)
-    back = collector.play(CUT_OFF, samples=LONG, packs=2, window=2, seconds=SECONDS)
     rate, singles = full.told.packs_per_s * FULL, live.told.packs_per_s
     return (
         Line(name=f"{store}: 60 samples of six a pack", value=rate, unit="readings/s", at_least=300_000),
         Line(name="  for each CPU second", value=full.told.receipts * FULL / full.cpu_s, unit="readings"),
         Line(name=f"{store}: one sample of six a pack", value=singles, unit="packs/s", at_least=3000),
         Line(name="  for each CPU second", value=live.told.receipts / live.cpu_s, unit="packs"),
-        Line(
-            name=f"  memory, also with packs of {LONG:,} samples",
-            value=max(full.memory_mb, live.memory_mb, back.memory_mb),
-            unit="MB",
-            at_most=300,
-        ),
+        Line(name="  memory", value=max(full.memory_mb, live.memory_mb), unit="MB", at_most=300),
     )
 
 
@@ -99,6 +94,13 @@ def _at_ease(collector: Collector) -> Sequence[Line]:
         Line(name="  99 % of receipts within", value=1000 * island.told.p99_s, unit="ms", at_most=1000),
         Line(name="  memory", value=island.memory_mb, unit="MB", at_most=300),
     )
+
+
+def _cut_off(store: str, collector: Collector) -> Line:
+    """The largest packs, last, for they leave the store work that would be measured with what comes after."""
+    back = collector.play(CUT_OFF, samples=LONG, packs=2, window=2, seconds=SECONDS)
+    name = f"{store}: memory, packs of {LONG:,} samples"
+    return Line(name=name, value=back.memory_mb, unit="MB", at_most=300)
 
 
 def _peer(collector: Collector) -> Line:
