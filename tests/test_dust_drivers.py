@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from air import TRANSCRIPTS, correct, meant, playing, poll
+from air import TRANSCRIPTS, VALUES, correct, meant, playing, poll
 from hypothesis import given
 from hypothesis import strategies as st
 from transcripts import asked, carry, sensor
@@ -17,6 +17,8 @@ from edge_agent.contract.events import Status
 from edge_agent.errors import FrameError, Silence
 from edge_agent.station.conversation import Pause, take
 from edge_agent.station.drivers import pms5003, sds011, sps30
+from scripts.simulated.pty import SimulatedLine
+from scripts.simulated.sensors import NovaSds011
 
 PMS5003, SDS011 = sensor(driver="pms5003"), sensor(driver="sds011")
 
@@ -81,6 +83,14 @@ async def test_a_nova_that_was_left_asleep_is_heard_at_the_next_poll(tmp_path: P
         with pytest.raises(Silence):
             await port.converse(sensor(driver="sds011").poll("serial"), 0.2)
         assert correct(await port.converse(sensor(driver="sds011").poll("serial")))
+
+
+def test_a_played_nova_hears_commands_that_come_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line, said = SimulatedLine(tmp_path / "line"), list[bytes]()
+    monkeypatch.setattr(line, "say", said.append)
+    NovaSds011(line, VALUES.__getitem__)
+    line.hears(sds011.SLEEP + sds011.WAKE + sds011.QUERY)
+    assert [frame[1] for frame in said] == [0xC5, 0xC5, 0xC0]
 
 
 async def test_a_plantower_that_is_passive_says_nothing_between_polls(tmp_path: Path) -> None:

@@ -70,6 +70,10 @@ class NovaSds011(DustSensor):
         return bytes((0xAA, kind)) + body + bytes((sum(body) & 0xFF, 0xAB))
 
     def _command(self, data: bytes) -> None:
+        for begin in range(0, len(data), 19):  # several may come together
+            self._obey(data[begin : begin + 19])
+
+    def _obey(self, data: bytes) -> None:
         if len(data) != 19 or not data.startswith(b"\xaa\xb4") or data[17] != sum(data[2:17]) & 0xFF:
             return
         if data[2] == 6 and data[3] == 1:
