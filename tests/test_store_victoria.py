@@ -23,6 +23,7 @@ from collector.stores.requests import requests
 from collector.stores.series import series as series_lines
 from collector.stores.victoria import VictoriaStore
 from collector.stores.victoria_flags import DAY_S, Span, span
+from scripts.fault_matrix.faulty_http import Fault, FaultyHttp
 
 FAR = 4_000_000_000_000
 
@@ -182,3 +183,16 @@ def test_marks_of_requests_that_are_as_new_keep_apart():
         assert 0 <= T0 - mark.at_ns // 10**6 < 1000
         places.add((mark.tags["lane"], mark.at_ns // 10**6))
     assert len(places) > 990
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b'{"metric":{"__name__":"air_pm2_5"},"values":[1],"timestamps":[]}', b'{"metric":{},"values":[],"timestamps":[]}'],
+)
+def test_what_is_no_series_is_an_answer_of_something_else(server: Server, answer: bytes):
+    with FaultyHttp(server.url) as proxy:
+        store = VictoriaStore(url=proxy.url)
+        proxy.fault = Fault(kind="status", status=200, body=answer)
+        with pytest.raises(StoreError, match="answers what VictoriaMetrics does not"):
+            store.readings(series())
+        store.close()

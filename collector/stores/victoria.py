@@ -49,6 +49,10 @@ class _Values(msgspec.Struct, frozen=True):
     timestamps: list[int]
     """Milliseconds since 1970 in UTC."""
 
+    def __post_init__(self) -> None:
+        if "__name__" not in self.metric or len(self.values) != len(self.timestamps):
+            raise ValueError("no series")
+
     def there(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Times and values; null is none, but says that a series ended."""
         values = np.array(self.values, float)
