@@ -66,10 +66,9 @@ def test_whatever_the_store_s_server_does(kind: str, tmp_path: Path) -> None:
             wait_until(lambda: stored(centre) > 0, 20, "the first events are stored")
             for said, fault in FAULTS.items():
                 proxy.fault = fault
-                time.sleep(0.5)  # what was under way is stored
-                before = stored(centre)
                 wait_until(lambda said=said: said in errors(centre), 15, f"the log says {said}")
-                time.sleep(1)
+                before = stored(centre)  # also what was under way: one thing is after the other
+                time.sleep(1.5)
                 assert stored(centre) == before, "a receipt for what is not stored"
                 proxy.fault = None
                 wait_until(lambda before=before: stored(centre) > before, BACK_S, f"at work again after {said}")
